@@ -1,0 +1,41 @@
+# What all targets have in common, and the one target that holds the public headers.
+
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# The public headers: include/tern/ and the standard library, nothing else.
+add_library(tern_public INTERFACE)
+target_include_directories(tern_public INTERFACE
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+target_compile_features(tern_public INTERFACE cxx_std_20)
+
+# Compiler settings of our own code; never seen by users.
+add_library(tern_settings INTERFACE)
+target_compile_features(tern_settings INTERFACE cxx_std_20)
+target_compile_options(tern_settings INTERFACE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
+    -Woverloaded-virtual -Wimplicit-fallthrough
+    $<$<BOOL:${TERN_WERROR}>:-Werror>
+    # GCC 12 calls every member that a designated initialiser leaves to its default "missing".
+    -Wno-missing-field-initializers)
+if(TERN_SANITIZE)
+    add_compile_options(-fsanitize=${TERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${TERN_SANITIZE})
+endif()
+
+# tern_layer(<name> SOURCES ... [LINK ...]): a folder of src/ as an object library. It sees the public headers, its own
+# folder, and what it links.
+function(tern_layer name)
+    cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+    add_library(${name} OBJECT ${arg_SOURCES})
+    target_link_libraries(${name} PUBLIC tern_public PRIVATE tern_settings ${arg_LINK})
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+endfunction()
+
+# tern_program(<name> SOURCES ... LINK ...): an executable of our own, in the root of the build tree.
+function(tern_program name)
+    cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+    add_executable(${name} ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE tern_settings ${arg_LINK})
+    set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
+endfunction()

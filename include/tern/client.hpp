@@ -1,0 +1,147 @@
+// Client: a WebSocket client with a thread of its own.
+//
+// With handlers:
+//     tern::Client client{{.url = "ws://localhost:9001"}};
+//     client.on_message([&](tern::MessageView message) { std::cout << message.text() << '\n'; });
+//     client.start();
+//
+// Or blocking:
+//     tern::Client client{{.url = "ws://localhost:9001"}};
+//     if (auto error = client.connect()) { std::cerr << error.message() << '\n'; return 1; }
+//     client.send_text("hello");
+//     auto reply = client.receive(5s);
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <tern/config.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+namespace tern {
+
+/// A message that owns its bytes; the result of `Client::receive`.
+struct Message {
+    Opcode opcode = Opcode::binary;  ///< `text` or `binary`.
+    std::string data;
+
+    [[nodiscard]] bool is_text() const noexcept { return opcode == Opcode::text; }
+    [[nodiscard]] std::string_view text() const noexcept { return data; }
+    [[nodiscard]] Bytes bytes() const noexcept { return as_bytes(data); }
+};
+
+/// A value or the reason why there is none.
+template <class T>
+class [[nodiscard]] Result {
+public:
+    Result(T value) : value_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
+    Result(Error error) : error_(std::move(error)) {}    // NOLINT(google-explicit-constructor)
+
+    [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
+    explicit operator bool() const noexcept { return has_value(); }
+    /// Only if `has_value()`.
+    [[nodiscard]] T& operator*() noexcept { return *value_; }
+    [[nodiscard]] const T& operator*() const noexcept { return *value_; }
+    [[nodiscard]] T* operator->() noexcept { return &*value_; }
+    [[nodiscard]] const T* operator->() const noexcept { return &*value_; }
+    /// Empty if `has_value()`.
+    [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+private:
+    std::optional<T> value_;
+    Error error_;
+};
+
+/// A WebSocket client.
+///
+/// Threads: every function may be called from any thread and from inside a handler, unless it says otherwise. Handlers
+/// run one at a time on the client's own thread, with no lock held. docs/threads.md has the table.
+///
+/// Handlers may throw: what they throw becomes a call of the `on_error` handler with `handler_threw`, and the client goes
+/// on. An exception out of `on_error` itself is dropped.
+///
+/// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No handler
+/// runs after the destructor has returned; so it waits for one that is running, without a limit, except when it is called
+/// inside that handler.
+class Client {
+public:
+    explicit Client(Config config);
+    /// As `stop()`, and then frees everything.
+    ~Client();
+    Client(Client&&) noexcept;
+    Client& operator=(Client&&) noexcept;
+
+    // --- handlers: set them before `start` or `connect`; `handlers_in_use` later ---------------------------------------
+
+    /// A whole message (`Delivery::messages`). The view is valid until the handler returns.
+    std::error_code on_message(std::function<void(MessageView)> handler);
+    /// A piece of a message (`Delivery::chunks`).
+    std::error_code on_chunk(std::function<void(const ChunkView&)> handler);
+    /// The connection is open; also after a reconnect.
+    std::error_code on_open(std::function<void(const Handshake&)> handler);
+    /// A connection that was open has ended. Last call if `!info.will_reconnect`.
+    std::error_code on_close(std::function<void(const CloseInfo&)> handler);
+    /// An attempt to connect failed (the client tries again, or gives up: `is_final`), or a handler threw.
+    std::error_code on_error(std::function<void(const Error&, bool is_final)> handler);
+    /// Every event, those above included, before the handler of its kind.
+    std::error_code on_event(std::function<void(const Event&)> handler);
+
+    // --- life ---------------------------------------------------------------------------------------------------------
+
+    /// Begins to connect and returns at once; the outcome comes as events, and failed attempts are repeated as
+    /// `Config::reconnect` says. Returned are only errors of the configuration, and `already_started`.
+    Error start();
+    /// Connects and waits for the outcome, at most `timeouts.attempt`. Success is an empty error. One attempt: when
+    /// it fails the client is idle again. A connection that was opened is reconnected as `Config::reconnect` says.
+    /// `would_deadlock` inside a handler.
+    Error connect();
+    /// Begins the closing handshake (RFC 6455 section 7) and returns at once; messages sent before go out first, and
+    /// `on_close` follows within `timeouts.close`. Also ends reconnecting. `no_status` sends a Close without a code. While
+    /// no connection is open it ends the attempt. Errors: `invalid_close_code`, `invalid_close_reason` (over 123 bytes or
+    /// not UTF-8), `not_connected` (idle), `already_closing`.
+    std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// Ends the life of this client: closes an open connection with 1001 and waits, at most `timeouts.stop`, for queued
+    /// messages and the closing handshake; then drops it. When it returns, no handler runs, and `start` may be called
+    /// again. Inside a handler it cannot wait: it begins the same and returns at once.
+    void stop();
+    /// The same with another limit; 0 drops the connection at once. `call_timeout`: a handler was still running when
+    /// the limit had passed; it is the last.
+    std::error_code stop(std::chrono::milliseconds limit);
+
+    // --- sending ------------------------------------------------------------------------------------------------------
+
+    /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks. Inside a
+    /// handler, messages are gathered and leave together when it returns. Errors: `not_connected`, `already_closing`,
+    /// `send_queue_full`, `outgoing_text_not_utf8`, `message_in_progress`. After an error nothing of it was sent.
+    std::error_code send_text(std::string_view text);
+    std::error_code send_binary(Bytes bytes);
+    /// Sends one fragment of a message: `opcode` text or binary begins it, `continuation` goes on, `fin` ends it. Other
+    /// messages get `message_in_progress` meanwhile.
+    std::error_code send_part(Opcode opcode, Bytes bytes, bool fin);
+    /// Sends a ping of at most 125 bytes; the pong comes as `Event::Kind::pong`. Keepalive needs no help from this.
+    std::error_code ping(std::string_view payload = {});
+
+    // --- receiving without handlers -----------------------------------------------------------------------------------
+
+    /// Waits for the next message, at most `limit`. Errors: `call_timeout`, `would_deadlock` inside a handler,
+    /// `handlers_in_use` if a message handler is set; when the client has ended: why. While the client
+    /// reconnects it goes on waiting. Messages that nobody receives are not read from the network beyond one receive
+    /// buffer, so the peer is slowed down.
+    Result<Message> receive(std::chrono::milliseconds limit);
+
+    [[nodiscard]] State state() const;
+    [[nodiscard]] Stats stats() const;
+
+private:
+    class Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace tern

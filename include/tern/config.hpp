@@ -1,0 +1,99 @@
+// The configuration: plain aggregates with defaults, made for designated initialisers.
+//
+//     tern::Client client{{.url = "ws://localhost:9001/chat", .subprotocols = {"chat.v2"}}};
+//
+// A duration of zero switches the thing off where the comment says so and is refused (`invalid_config`) elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tern/error.hpp>
+
+namespace tern {
+
+/// How messages reach the user.
+enum class Delivery : std::uint8_t {
+    messages,  ///< Whole messages (`Event::Kind::message`).
+    chunks,    ///< Pieces as they arrive, never assembled (`Event::Kind::chunk`).
+};
+
+/// A deadline for each phase, and one for all of an attempt.
+struct Timeouts {
+    std::chrono::milliseconds resolve{10'000};
+    std::chrono::milliseconds connect{10'000};  ///< For each address.
+    std::chrono::milliseconds upgrade{10'000};
+    std::chrono::milliseconds attempt{30'000};  ///< Resolve to open, all of it.
+    /// From the Close frame (ours or the peer's) to the end of TCP. RFC 6455 section 7.1.1 wants the server to close
+    /// TCP first; when this has passed, we do.
+    std::chrono::milliseconds close{5'000};
+    /// How long `Client::stop()` and the destructor leave for queued messages and the closing handshake before they
+    /// drop the connection.
+    std::chrono::milliseconds stop{2'000};
+};
+
+/// What the peer may make us keep, in bytes unless said.
+struct Limits {
+    /// A whole message, the sum of its fragments, in either delivery. Larger: close code 1009.
+    std::size_t max_message_size = 16u << 20u;
+    /// Header block of the upgrade response.
+    std::size_t max_head_size = 64u << 10u;
+    std::size_t max_head_fields = 128;  ///< Number of header fields.
+    std::size_t max_error_body = 4u << 10u;  ///< Kept of the body of a refusal.
+    /// Accepted for sending and not yet handed to the kernel. A send that would exceed it is refused.
+    std::size_t max_send_queue = 64u << 20u;
+};
+
+/// Own pings, and how a dead link is noticed.
+struct Keepalive {
+    /// A ping is sent every so often. 0: no pings of our own, and dead links go unnoticed.
+    std::chrono::milliseconds interval{20'000};
+    /// How long the peer may stay silent after the ping; at least 1 ms. Every byte that arrives counts as a sign of
+    /// life, because a pong can be stuck behind a large message; so does every byte that a full link takes again.
+    std::chrono::milliseconds pong_timeout{20'000};
+};
+
+/// What happens when a connection is lost or cannot be made. Errors that another attempt cannot mend (docs/errors.md)
+/// are final at once.
+struct Reconnect {
+    bool enabled = true;
+    std::chrono::milliseconds delay{1'000};  ///< Before the next attempt.
+    double jitter = 0.5;  ///< The delay is varied by up to this fraction of itself, both ways. 0 to 1.
+    std::uint32_t max_attempts = 0;  ///< In a row without an open connection; 0: no limit.
+};
+
+struct Config {
+    /// ws://[user[:password]@]host[:port][/path][?query]; RFC 6455 section 3, RFC 3986. Names may be internationalised.
+    std::string url;
+
+    /// Offered in this order (RFC 6455 section 1.9). Each a token, none twice.
+    std::vector<std::string> subprotocols;
+    /// Accept a subprotocol that was not offered. RFC 6455 section 4.1 forbids it; Espressif's client does it.
+    bool accept_any_subprotocol = false;
+
+    /// The Origin header; none if empty. Browsers send one, other programs need not.
+    std::string origin;
+    /// More headers for the upgrade request, sent in this order. Those that the handshake sets itself are refused.
+    std::vector<Header> headers;
+
+    Delivery delivery = Delivery::messages;
+
+    /// Messages larger than this are sent as fragments of this size, so that a ping or pong need not wait for the end
+    /// of a large message. 0: one frame a message.
+    std::size_t fragment_size = 0;
+    /// Refuse to send text that is not UTF-8. Switch it off only for text that is known to be valid.
+    bool check_outgoing_text = true;
+
+    /// Bytes read from the network at once. Frames that fit are delivered without being copied. 4 KiB to 16 MiB.
+    std::size_t receive_buffer = 64u << 10u;
+
+    Timeouts timeouts;
+    Limits limits;
+    Keepalive keepalive;
+    Reconnect reconnect;
+};
+
+}  // namespace tern

@@ -1,0 +1,190 @@
+// ClientCore: the whole client without the world. It opens no socket, asks no clock, takes no lock, starts no thread:
+// bytes, time and intents go in; bytes, commands, events and the next deadline come out. This is the only seam between
+// the protocol and whoever drives it, be it Asio, poll(), a small device, or a simulator.
+//
+// Programs use `tern::Client` instead; this header is for those who bring their own event loop.
+//
+// How to drive it (the pump):
+//
+//     core.settle(now);
+//     while (core.next(command)) carry it out;          // resolve, connect, close, ...
+//     while (core.next(event)) deliver it;              // user code
+//     core.settle(now);
+//     for each stream: write core.tx(stream) to its socket, report with tx_consume
+//     arm one timer for core.deadline()
+//     read into core.rx_space(stream), report with rx_commit
+//
+// Threads. Calls are in three groups:
+//   whole    everything that is not named below: excludes all other calls.
+//   receive  next(Event&): by the thread that runs the loop; may run at the same time as calls of the group `send`.
+//   send     send, send_part, ping, close, tx, tx_consume, and the questions about state: exclude each other.
+// So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tern/config.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+namespace tern {
+
+/// The time of a monotonic clock, as told by the driver.
+using TimePoint = std::chrono::steady_clock::time_point;
+
+/// What the handshake needs from a cryptographic library. Calls need no lock: an object is used by one core at a time,
+/// or is thread-safe (`default_crypto()` is).
+class Crypto {
+public:
+    Crypto() = default;
+    Crypto(const Crypto&) = delete;
+    Crypto& operator=(const Crypto&) = delete;
+    virtual ~Crypto() = default;
+
+    /// Fills the span from a cryptographic generator. False if there is no entropy.
+    [[nodiscard]] virtual bool random_bytes(std::span<std::byte> out) = 0;
+    [[nodiscard]] virtual std::array<std::byte, 20> sha1(Bytes bytes) = 0;
+    /// RFC 4648 section 4, with padding.
+    [[nodiscard]] virtual std::string base64(Bytes bytes) = 0;
+};
+
+/// The one of the TLS library that tern was built with. Thread-safe; lives for ever.
+Crypto& default_crypto();
+
+/// An address to connect to.
+struct Address {
+    enum class Family : std::uint8_t { ipv4, ipv6 };
+    Family family = Family::ipv4;
+    std::uint16_t port = 0;
+    std::array<std::uint8_t, 16> bytes{};  ///< Network order; 4 of them for IPv4.
+    std::uint32_t scope_id = 0;            ///< IPv6 link-local interface.
+
+    /// "192.0.2.1" or "2001:db8::1" (RFC 5952), without the port.
+    [[nodiscard]] std::string to_string() const;
+    friend bool operator==(const Address&, const Address&) = default;
+};
+
+/// One TCP connection, or the attempt to make one. Ids are never used twice.
+using StreamId = std::uint32_t;
+
+/// What the core wants from the world. An answer to something that was abandoned is ignored, so a driver need not
+/// take care to cancel in time.
+struct Command {
+    enum class Kind : std::uint8_t {
+        resolve,     ///< Find the addresses of `host`; answer with `on_resolved(id, ...)`.
+        connect,     ///< Connect to `address`; answer with `on_connected(id, ...)`.
+        half_close,  ///< Everything of `tx(id)` is written: send FIN (`shutdown(SHUT_WR)`). No answer.
+        close,       ///< Give up whatever `id` stands for (lookup, attempt, connection) and free it. No answer.
+    };
+    Kind kind = Kind::close;
+    StreamId id = 0;
+    std::string host;  ///< `resolve`: a name or an address literal, without brackets.
+    std::uint16_t port = 0;
+    Address address;  ///< `connect`.
+};
+
+/// What `send` can be told beside the bytes.
+struct SendOptions {
+    /// Overrides `Config::check_outgoing_text`.
+    bool trusted_utf8 = false;
+};
+
+/// How `start` treats the first attempt.
+enum class StartMode : std::uint8_t {
+    keep_trying,  ///< A failed attempt is repeated as `Config::reconnect` says.
+    once,         ///< A failure before the connection is open is final.
+};
+
+/// The state machine of a client. Not thread-safe, see the groups at the top of this header. Neither throws nor calls
+/// back. Memory that it hands out says how long it stays.
+class ClientCore {
+public:
+    /// The configuration is copied; `crypto` must outlive the core. Nothing is checked before `start`.
+    ClientCore(Config config, Crypto& crypto);
+    ~ClientCore();
+    ClientCore(const ClientCore&) = delete;
+    ClientCore& operator=(const ClientCore&) = delete;
+
+    // --- what the user wants -----------------------------------------------------------------------------------------
+
+    /// Would `start` accept this configuration? The errors are those of `start`. Needs no core; thread-safe.
+    [[nodiscard]] static Error check(const Config& config);
+    /// Begins a life. Errors of the configuration or URL are returned here and start nothing (`url_*`, `invalid_*`,
+    /// `reserved_header`, `tls_unavailable`), as is `already_started`. Everything later comes as events.
+    [[nodiscard]] Error start(StartMode mode, TimePoint now);
+    /// Ends the life at once, without a closing handshake. The last event (`closed` or `failed`, with `stopped`) is
+    /// ready when this returns. Does nothing when idle.
+    void stop(TimePoint now);
+
+    /// A whole message. Copied; what was accepted is sent in order. Group `send`.
+    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options = {});
+    /// One fragment of a message that is sent in parts: `opcode` text or binary begins it, `continuation` goes on, `fin`
+    /// ends it. Other messages have to wait until it is finished (`message_in_progress`); pings need not. Group `send`.
+    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options = {});
+    /// Group `send`.
+    [[nodiscard]] std::error_code ping(Bytes payload);
+    /// Begins the closing handshake and ends reconnecting. What was sent before goes out first; code `no_status` sends a
+    /// Close without a body. Before the connection is open it ends the attempt. Call `settle` soon after it. Group `send`.
+    [[nodiscard]] std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+
+    // --- what the world reports --------------------------------------------------------------------------------------
+
+    /// The answer to `resolve`: the addresses in the order of preference, or an error (`Errc` and the native number).
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
+    /// The answer to `connect`: success (no error), or an error with errno in `native`.
+    void on_connected(StreamId id, Error error, TimePoint now);
+    /// Room for the next bytes from the network. It stays put until `rx_commit`. Empty when the stream cannot take any
+    /// now: events have to be taken first. Do not read then, so that TCP slows the peer down.
+    [[nodiscard]] std::span<std::byte> rx_space(StreamId id);
+    /// `n` bytes were written to the beginning of `rx_space`.
+    void rx_commit(StreamId id, std::size_t n, TimePoint now);
+    /// The peer ended its direction (read returned 0).
+    void on_eof(StreamId id, TimePoint now);
+    /// Reading or writing failed: `connection_reset` or `io_error`, with errno in `native`. When writing fails, prefer to
+    /// go on reading until that ends or fails too, so that what the peer said last is not lost.
+    void on_io_error(StreamId id, Error error, TimePoint now);
+    /// The deadline has passed, or somebody thinks so; a call too many does nothing.
+    void on_timeout(TimePoint now);
+
+    // --- what the core answers ---------------------------------------------------------------------------------------
+
+    /// The next command, in order. False if there is none.
+    [[nodiscard]] bool next(Command& command);
+    /// The next event, in order. False if there is none. It ends the life of what the event before referred to. Group
+    /// `receive`.
+    [[nodiscard]] bool next(Event& event);
+    /// Lets what was received take effect on what is sent (pongs, Close frames, failures) and brings timers up to date.
+    /// Call it after taking events and after `close`. May make new events and commands.
+    void settle(TimePoint now);
+    /// Bytes for the network: up to `out.size()` pieces are filled in, their number is returned. They stay put until
+    /// `tx_consume`, whatever is sent meanwhile. Group `send`.
+    [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);
+    /// The kernel took the first `n` bytes of what `tx` gave; 0 when it would block. Ends the loan. Group `send`.
+    void tx_consume(StreamId id, std::size_t n);
+    /// The stream that has or may get bytes to send; empty when there is none. Group `send`.
+    [[nodiscard]] std::optional<StreamId> writable_stream() const noexcept;
+    /// When `on_timeout` is to be called; empty: nothing is waited for.
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+
+    /// Bytes that were accepted and are not yet consumed. Group `send`.
+    [[nodiscard]] std::size_t send_queued() const noexcept;
+    /// Group `send`.
+    [[nodiscard]] State state() const noexcept;
+    /// Numbers; those of receiving are as of the last `settle`. Group `send`.
+    [[nodiscard]] Stats stats() const noexcept;
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tern

@@ -1,0 +1,165 @@
+// What arrives: messages, chunks, the end of a connection, events, and the numbers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tern/error.hpp>
+
+namespace tern {
+
+/// The opcodes of RFC 6455 section 5.2.
+enum class Opcode : std::uint8_t { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
+
+/// The close codes of RFC 6455 section 7.4.1 and the IANA registry. Any number from 3000 to 4999 may be used too:
+/// `CloseCode{4000}`.
+enum class CloseCode : std::uint16_t {
+    normal = 1000,
+    going_away = 1001,
+    protocol_error = 1002,
+    unsupported_data = 1003,
+    no_status = 1005,  ///< Never on the wire: the peer's Close had no code.
+    abnormal = 1006,   ///< Never on the wire: the connection ended without a Close.
+    invalid_payload = 1007,
+    policy_violation = 1008,
+    message_too_big = 1009,
+    mandatory_extension = 1010,
+    internal_error = 1011,
+    service_restart = 1012,
+    try_again_later = 1013,
+    bad_gateway = 1014,
+    tls_handshake = 1015,  ///< Never on the wire.
+};
+
+/// May this code stand in a Close frame? RFC 6455 sections 7.4.1 and 7.4.2, with the IANA registry.
+[[nodiscard]] bool is_sendable(CloseCode code) noexcept;
+
+using Bytes = std::span<const std::byte>;
+
+/// The bytes of a string. The result refers to the string's memory.
+inline Bytes as_bytes(std::string_view text) noexcept {
+    return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+/// Bytes read as characters. The result refers to the same memory.
+inline std::string_view as_text(Bytes bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// A whole message. The bytes belong to the client and are valid until the handler returns (with `ClientCore`: until
+/// the following `next`).
+struct MessageView {
+    Opcode opcode = Opcode::binary;  ///< `text` or `binary`.
+    Bytes bytes;
+
+    [[nodiscard]] bool is_text() const noexcept { return opcode == Opcode::text; }
+    /// The payload as characters; valid UTF-8 when `is_text()`.
+    [[nodiscard]] std::string_view text() const noexcept { return as_text(bytes); }
+};
+
+/// A piece of a message, in the order of arrival (`Delivery::chunks`). A message is one or more chunks; the pieces
+/// follow what arrived together, so their sizes mean nothing. A chunk of text may end inside a character; what has
+/// arrived so far is a valid beginning of UTF-8. Valid as long as a `MessageView` is.
+struct ChunkView {
+    Opcode opcode = Opcode::binary;  ///< The message's: `text` or `binary`.
+    Bytes bytes;
+    bool first = false;  ///< The message begins here.
+    bool last = false;   ///< The message ends here.
+
+    // The frame that carries it, for those who must know (RFC 6455 section 5.2).
+    Opcode frame_opcode = Opcode::binary;  ///< `continuation` after the first frame of a message.
+    bool frame_fin = false;
+    std::uint64_t frame_length = 0;  ///< Payload length of the whole frame.
+    std::uint64_t frame_offset = 0;  ///< Where in the frame's payload this piece begins.
+
+    [[nodiscard]] std::string_view text() const noexcept { return as_text(bytes); }
+};
+
+/// What was agreed when the connection was opened. Valid until the handler returns; copy what is to be kept.
+struct Handshake {
+    Response response;        ///< The 101 with all its headers.
+    std::string subprotocol;  ///< The one that the server chose; empty if none.
+    std::string peer;         ///< "host:port (address)".
+};
+
+/// How a connection that was open came to its end.
+struct CloseInfo {
+    CloseCode code = CloseCode::abnormal;  ///< The peer's code; `no_status` if its Close had none, `abnormal` without one.
+    std::string reason;                    ///< The peer's reason.
+    CloseCode sent_code = CloseCode::no_status;  ///< The code in our own Close frame, if `sent`.
+    bool sent = false;                     ///< Did we send a Close frame (completely, to the kernel)?
+    bool received = false;                 ///< Did the peer send one?
+    bool by_peer = false;                  ///< The peer began it.
+    bool will_reconnect = false;           ///< The client will try again; otherwise this is the last event.
+    Error error;                           ///< Why it ended: `closed_locally`, `closed_by_peer`, or what went wrong.
+
+    /// Both Close frames were exchanged and nothing went wrong (RFC 6455 section 7.1.4).
+    [[nodiscard]] bool clean() const noexcept { return sent && received && code != CloseCode::abnormal; }
+};
+
+/// What happens in the life of a client, in order:
+///
+///     connecting -> open -> message|chunk|ping|pong|writable... -> [closing] -> closed
+///     connecting -> failed
+///     closed|attempt failed -> reconnecting -> connecting ...
+///
+/// `failed`, and `closed` with `will_reconnect == false`, end a life: nothing follows. Everything that an event refers
+/// to is valid as long as a `MessageView` is.
+struct Event {
+    enum class Kind : std::uint8_t {
+        connecting,    ///< An attempt begins; `attempt`.
+        open,          ///< The connection is usable; `handshake`.
+        message,       ///< A whole message; `opcode`, `bytes`.
+        chunk,         ///< A piece of a message; `chunk`.
+        ping,          ///< The peer's ping, which is answered by tern; `bytes`.
+        pong,          ///< A pong, asked for or not; `bytes`, `round_trip` if it answers a ping of ours.
+        writable,      ///< All that was queued has been handed to the kernel, after some of it had to wait.
+        closing,       ///< The peer's Close frame; `close` (code and reason).
+        closed,        ///< The connection that was open has ended; `close`.
+        reconnecting,  ///< The next attempt comes after `delay`; `attempt`, `error`: why it is needed.
+        failed,        ///< Given up; `error`.
+    };
+
+    Kind kind = Kind::message;
+    Opcode opcode = Opcode::binary;
+    Bytes bytes;
+    ChunkView chunk;
+    const Handshake* handshake = nullptr;
+    const CloseInfo* close = nullptr;
+    const Error* error = nullptr;
+    std::uint32_t attempt = 0;  ///< 1 for the first attempt since the start or since the last open connection.
+    std::chrono::milliseconds delay{0};
+    std::chrono::microseconds round_trip{-1};  ///< Negative: not known.
+
+    [[nodiscard]] MessageView message() const noexcept { return {opcode, bytes}; }
+};
+/// "connecting", "open", ...
+std::string_view event_name(Event::Kind kind) noexcept;
+
+/// Where a client is in its life.
+enum class State : std::uint8_t {
+    idle,          ///< Not started, or ended.
+    connecting,    ///< Resolving, connecting, upgrading.
+    open,          ///< Messages flow.
+    closing,       ///< The connection is ending.
+    reconnecting,  ///< Waiting for the next attempt.
+};
+std::string_view state_name(State state) noexcept;
+
+/// Numbers of one client since it was made.
+struct Stats {
+    State state = State::idle;
+    std::uint64_t messages_received = 0;
+    std::uint64_t messages_sent = 0;  ///< Accepted for sending.
+    std::uint64_t bytes_received = 0;  ///< From the network, all of it.
+    std::uint64_t bytes_sent = 0;      ///< Handed to the kernel, all of it.
+    std::size_t send_queued = 0;       ///< Bytes accepted and not yet handed to the kernel.
+    std::uint32_t connects = 0;        ///< Connections that were open.
+    std::uint32_t attempts = 0;        ///< Attempts begun.
+    std::chrono::microseconds round_trip{-1};  ///< Of the last answered ping; negative: not known.
+};
+
+}  // namespace tern

@@ -1,0 +1,7 @@
+// Everything for programs that use tern through `tern::Client`.
+#pragma once
+
+#include <tern/client.hpp>
+#include <tern/config.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>

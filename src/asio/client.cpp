@@ -1,0 +1,268 @@
+// tern::Client: handlers and blocking calls on top of the runner.
+
+#include <tern/client.hpp>
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+
+#include "runner.hpp"
+
+namespace tern {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// What a blocking call may need beyond its limit when the machine is busy. Only a handler takes that long.
+constexpr std::chrono::seconds grace{1};
+
+}  // namespace
+
+class Client::Impl final : public driver::Runner {
+public:
+    explicit Impl(Config config) : Runner(std::make_shared<driver::Engine>(), std::move(config)) {}
+
+    template <class Handler>
+    std::error_code set(Handler& slot, Handler handler) {
+        const std::lock_guard lock(mutex_);
+        if (started_) return Errc::handlers_in_use;
+        slot = std::move(handler);
+        return {};
+    }
+
+    Error connect();
+    std::error_code stop(std::chrono::milliseconds limit);
+    Result<Message> receive(std::chrono::milliseconds limit);
+    void shut_down();
+
+    std::function<void(MessageView)> on_message;
+    std::function<void(const ChunkView&)> on_chunk;
+    std::function<void(const Handshake&)> on_open;
+    std::function<void(const CloseInfo&)> on_close;
+    std::function<void(const Error&, bool)> on_error;
+    std::function<void(const Event&)> on_event;
+
+private:
+    void on_start(StartMode mode) override;
+    void on_idle() override;
+    void deliver(const Event& event) noexcept override;
+    bool ready_for_event() override;
+    void note(const Event& event);
+    void call_handlers(const Event& event);
+    void report_exception(const char* what) noexcept;
+    void keep(MessageView message);
+
+    // Shared by the loop and the blocking calls.
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool started_ = false;   ///< A life is running.
+    bool opened_ = false;    ///< The life has had an open connection.
+    Error ending_;           ///< Why the last life ended.
+    bool keeping_ = false;   ///< Messages are kept for `receive`.
+    std::deque<Message> inbox_;
+    std::size_t inbox_bytes_ = 0;
+};
+
+// --- life --------------------------------------------------------------------------------------------------------------
+
+void Client::Impl::on_start(StartMode mode) {
+    const std::lock_guard lock(mutex_);
+    // `connect` announces that the program will use `receive`, even if it watches events too.
+    const bool handled = on_message || on_chunk || (on_event && mode != StartMode::once);
+    started_ = true;
+    opened_ = false;
+    ending_ = Error();
+    keeping_ = !handled && config().delivery == Delivery::messages;
+    inbox_.clear();
+    inbox_bytes_ = 0;
+}
+
+void Client::Impl::on_idle() {
+    const std::lock_guard lock(mutex_);
+    started_ = false;
+    changed_.notify_all();
+}
+
+Error Client::Impl::connect() {
+    if (on_loop_thread()) return Errc::would_deadlock;
+    if (Error error = start(StartMode::once)) return error;
+    std::unique_lock lock(mutex_);
+    const auto decided = [this] { return opened_ || !started_; };
+    // The core ends every attempt in time; only a handler that blocks could hold the outcome back.
+    if (!changed_.wait_for(lock, config().timeouts.attempt + grace, decided)) {
+        lock.unlock();
+        begin_stop(std::chrono::milliseconds(0));
+        return {Errc::call_timeout, Phase::connect, "a handler is still running"};
+    }
+    return opened_ ? Error() : ending_;
+}
+
+std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
+    if (limit.count() < 0) limit = std::chrono::milliseconds(0);
+    begin_stop(limit);
+    if (on_loop_thread()) return {};
+    // Once the limit has passed the loop needs but a moment, unless it is held up by a handler.
+    const auto end = Clock::now() + limit;
+    return wait_until_idle(end) || wait_until_idle(end + grace) ? std::error_code() : Errc::call_timeout;
+}
+
+void Client::Impl::shut_down() {
+    if (on_loop_thread()) {
+        mute();
+        begin_stop(config().timeouts.stop);
+    } else if (stop(config().timeouts.stop)) {
+        mute();
+        wait_until_idle(std::nullopt);
+    }
+    finish_engine();
+}
+
+// --- events ------------------------------------------------------------------------------------------------------------
+
+void Client::Impl::deliver(const Event& event) noexcept {
+    try {
+        if (event.kind != Event::Kind::message) note(event);
+        call_handlers(event);
+    } catch (const std::exception& exception) {
+        report_exception(exception.what());
+    } catch (...) {
+        report_exception("something that is not a std::exception");
+    }
+}
+
+/// Keeps what the blocking calls wait for.
+void Client::Impl::note(const Event& event) {
+    const std::lock_guard lock(mutex_);
+    if (event.kind == Event::Kind::open) {
+        opened_ = true;
+        changed_.notify_all();
+    }
+    if (event.error != nullptr && (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed)) {
+        ending_ = *event.error;
+    }
+}
+
+void Client::Impl::call_handlers(const Event& event) {
+    if (on_event) on_event(event);
+    switch (event.kind) {
+        case Event::Kind::message:
+            if (on_message) {
+                on_message(event.message());
+            } else if (keeping_) {
+                keep(event.message());
+            }
+            break;
+        case Event::Kind::chunk:
+            if (on_chunk) on_chunk(event.chunk);
+            break;
+        case Event::Kind::open:
+            if (on_open) on_open(*event.handshake);
+            break;
+        case Event::Kind::closed:
+            if (on_close) on_close(*event.close);
+            break;
+        case Event::Kind::reconnecting:
+        case Event::Kind::failed:
+            if (on_error) on_error(*event.error, event.kind == Event::Kind::failed);
+            break;
+        default: break;
+    }
+}
+
+void Client::Impl::report_exception(const char* what) noexcept {
+    if (!on_error) return;
+    try {
+        on_error(Error(Errc::handler_threw, Phase::none, what), false);
+    } catch (...) {  // NOLINT(bugprone-empty-catch): nobody is left to tell
+    }
+}
+
+// --- receiving without handlers ----------------------------------------------------------------------------------------
+
+bool Client::Impl::ready_for_event() {
+    if (!keeping_) return true;
+    const std::lock_guard lock(mutex_);
+    return inbox_bytes_ < config().receive_buffer;
+}
+
+void Client::Impl::keep(MessageView message) {
+    const std::lock_guard lock(mutex_);
+    inbox_.push_back({message.opcode, std::string(message.text())});
+    // An empty message takes memory too.
+    inbox_bytes_ += message.bytes.size() + sizeof(Message);
+    changed_.notify_all();
+}
+
+Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
+    if (on_loop_thread()) return Error(Errc::would_deadlock);
+    std::unique_lock lock(mutex_);
+    if (config().delivery == Delivery::chunks) {
+        return Error(Errc::handlers_in_use, Phase::none, "receive() needs Delivery::messages");
+    }
+    if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
+    if (!changed_.wait_for(lock, limit, [this] { return !inbox_.empty() || !started_; })) {
+        return Error(Errc::call_timeout, Phase::open, "no message came within " + std::to_string(limit.count()) + " ms");
+    }
+    if (inbox_.empty()) return ending_ ? ending_ : Error(Errc::not_connected);
+    Message message = std::move(inbox_.front());
+    inbox_.pop_front();
+    const bool was_full = inbox_bytes_ >= config().receive_buffer;
+    inbox_bytes_ -= message.data.size() + sizeof(Message);
+    const bool has_room = inbox_bytes_ < config().receive_buffer;
+    lock.unlock();
+    if (was_full && has_room) wake();
+    return message;
+}
+
+// --- the public face ---------------------------------------------------------------------------------------------------
+
+Client::Client(Config config) : impl_(std::make_shared<Impl>(std::move(config))) {}
+Client::~Client() {
+    if (impl_ != nullptr) impl_->shut_down();
+}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&& other) noexcept {
+    if (this != &other) {
+        if (impl_ != nullptr) impl_->shut_down();
+        impl_ = std::move(other.impl_);
+    }
+    return *this;
+}
+
+std::error_code Client::on_message(std::function<void(MessageView)> handler) {
+    return impl_->set(impl_->on_message, std::move(handler));
+}
+std::error_code Client::on_chunk(std::function<void(const ChunkView&)> handler) {
+    return impl_->set(impl_->on_chunk, std::move(handler));
+}
+std::error_code Client::on_open(std::function<void(const Handshake&)> handler) {
+    return impl_->set(impl_->on_open, std::move(handler));
+}
+std::error_code Client::on_close(std::function<void(const CloseInfo&)> handler) {
+    return impl_->set(impl_->on_close, std::move(handler));
+}
+std::error_code Client::on_error(std::function<void(const Error&, bool)> handler) {
+    return impl_->set(impl_->on_error, std::move(handler));
+}
+std::error_code Client::on_event(std::function<void(const Event&)> handler) {
+    return impl_->set(impl_->on_event, std::move(handler));
+}
+
+Error Client::start() { return impl_->start(StartMode::keep_trying); }
+Error Client::connect() { return impl_->connect(); }
+std::error_code Client::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
+void Client::stop() { static_cast<void>(impl_->stop(impl_->config().timeouts.stop)); }
+std::error_code Client::stop(std::chrono::milliseconds limit) { return impl_->stop(limit); }
+
+std::error_code Client::send_text(std::string_view text) { return impl_->send(Opcode::text, as_bytes(text)); }
+std::error_code Client::send_binary(Bytes bytes) { return impl_->send(Opcode::binary, bytes); }
+std::error_code Client::send_part(Opcode opcode, Bytes bytes, bool fin) { return impl_->send_part(opcode, bytes, fin); }
+std::error_code Client::ping(std::string_view payload) { return impl_->ping(as_bytes(payload)); }
+
+Result<Message> Client::receive(std::chrono::milliseconds limit) { return impl_->receive(limit); }
+
+State Client::state() const { return impl_->state(); }
+Stats Client::stats() const { return impl_->stats(); }
+
+}  // namespace tern

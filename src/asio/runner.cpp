@@ -1,0 +1,372 @@
+#include "runner.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <utility>
+
+#include <asio/buffer.hpp>
+#include <asio/post.hpp>
+
+#include "resolver.hpp"
+
+namespace tern::driver {
+namespace {
+
+/// Pieces offered to the kernel at once. They are at most 64 KiB each, so a control frame waits for 256 KiB at most.
+constexpr std::size_t max_pieces = 4;
+/// Messages sent inside a handler are gathered until it returns, unless so much has come together.
+constexpr std::size_t gather_limit = 64u << 10u;
+
+TimePoint clock_now() { return std::chrono::steady_clock::now(); }
+
+asio::ip::tcp::endpoint endpoint_of(const Address& address) {
+    if (address.family == Address::Family::ipv4) {
+        asio::ip::address_v4::bytes_type bytes{};
+        std::copy_n(address.bytes.begin(), bytes.size(), bytes.begin());
+        return {asio::ip::address_v4(bytes), address.port};
+    }
+    return {asio::ip::address_v6(address.bytes, address.scope_id), address.port};
+}
+
+Error connect_error(const std::error_code& error) {
+    const auto code = [&] {
+        if (error == std::errc::connection_refused) return Errc::connection_refused;
+        if (error == std::errc::host_unreachable || error == std::errc::network_unreachable) return Errc::host_unreachable;
+        return Errc::connect_error;
+    }();
+    Error result(code, Phase::connect);
+    if (code == Errc::connect_error) result.detail = error.message();
+    result.native = error.value();
+    return result;
+}
+
+Error stream_error(const std::error_code& error) {
+    const bool reset = error == std::errc::connection_reset || error == std::errc::broken_pipe;
+    Error result(reset ? Errc::connection_reset : Errc::io_error, Phase::open, reset ? "" : error.message());
+    result.native = error.value();
+    return result;
+}
+
+}  // namespace
+
+Runner::Runner(std::shared_ptr<Engine> engine, Config config)
+    : config_(std::move(config)),
+      engine_(std::move(engine)),
+      core_(config_, default_crypto()),
+      timer_(engine_->io().get_executor()) {}
+
+// --- any thread --------------------------------------------------------------------------------------------------------
+
+Error Runner::start(StartMode mode) {
+    if (Error error = ClientCore::check(config_)) return error;
+    const Lock lock(mutex_);
+    // A handler of the last event may begin the next life already.
+    const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;
+    if (running_ && !over) return Errc::already_started;
+    if (!engine_->run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
+    running_ = true;
+    stopping_ = false;
+    start_ = mode;
+    drop_at_.reset();
+    on_start(mode);
+    post_pump();
+    return {};
+}
+
+std::error_code Runner::send(Opcode opcode, Bytes payload) {
+    const Lock lock(mutex_);
+    const std::error_code error = core_.send(opcode, payload);
+    if (!error) flush();
+    return error;
+}
+
+std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin) {
+    const Lock lock(mutex_);
+    const std::error_code error = core_.send_part(opcode, payload, fin);
+    if (!error) flush();
+    return error;
+}
+
+std::error_code Runner::ping(Bytes payload) {
+    const Lock lock(mutex_);
+    const std::error_code error = core_.ping(payload);
+    if (!error) flush();
+    return error;
+}
+
+std::error_code Runner::close(CloseCode code, std::string_view reason) {
+    const Lock lock(mutex_);
+    if (start_) {
+        // The loop has not begun yet. It will, and be told to end at once, so that the life has its last event.
+        drop_at_ = TimePoint::min();
+        return {};
+    }
+    const std::error_code error = core_.close(code, reason);
+    if (!error) post_pump();
+    return error;
+}
+
+void Runner::begin_stop(std::chrono::milliseconds limit) {
+    const Lock lock(mutex_);
+    if (!running_) return;
+    stopping_ = true;
+    const TimePoint at = start_ ? TimePoint::min() : clock_now() + limit;
+    drop_at_ = drop_at_ ? std::min(*drop_at_, at) : at;
+    if (!start_ && limit.count() > 0) static_cast<void>(core_.close(CloseCode::going_away, {}));
+    post_pump();
+}
+
+bool Runner::wait_until_idle(std::optional<TimePoint> deadline) {
+    Lock lock(mutex_);
+    const auto idle = [this] { return !running_ && !in_handler_; };
+    if (deadline) return idle_.wait_until(lock, *deadline, idle);
+    idle_.wait(lock, idle);
+    return true;
+}
+
+State Runner::state() const {
+    const Lock lock(mutex_);
+    return start_ ? State::connecting : core_.state();
+}
+
+Stats Runner::stats() const {
+    const Lock lock(mutex_);
+    return core_.stats();
+}
+
+void Runner::wake() {
+    const Lock lock(mutex_);
+    post_pump();
+}
+
+void Runner::post_pump() {
+    if (std::exchange(woken_, true)) return;
+    asio::post(engine_->io(), [self = shared_from_this()] { self->pump(); });
+}
+
+// --- the loop's thread -------------------------------------------------------------------------------------------------
+
+void Runner::pump() {
+    Taken taken = Taken::some;
+    while (taken == Taken::some) {
+        bool stopping = false;
+        {
+            const Lock lock(mutex_);
+            woken_ = false;
+            in_handler_ = true;
+            const TimePoint now = clock_now();
+            follow_intents(now);
+            core_.settle(now);
+            run_commands();
+            stopping = stopping_;
+        }
+        taken = take_events(stopping);
+    }
+    const Lock lock(mutex_);
+    in_handler_ = false;
+    flush();
+    start_reading();
+    arm_timer();
+    if (taken == Taken::nothing) note_end_of_life();
+}
+
+Runner::Taken Runner::take_events(bool stopping) {
+    Taken taken = Taken::nothing;
+    Event event;
+    for (;;) {
+        if (!stopping && !ready_for_event()) return taken == Taken::some ? taken : Taken::held_back;
+        if (!core_.next(event)) return taken;
+        taken = Taken::some;
+        if (!muted_.load(std::memory_order_relaxed)) deliver(event);
+    }
+}
+
+void Runner::follow_intents(TimePoint now) {
+    if (start_) {
+        [[maybe_unused]] const Error error = core_.start(*start_, now);
+        start_.reset();
+        assert(!error);  // `check` has accepted the configuration, and nothing else was running
+    }
+    if (drop_at_ && *drop_at_ <= now) {
+        drop_at_.reset();
+        core_.stop(now);
+    }
+}
+
+void Runner::note_end_of_life() {
+    if (running_ && !start_ && core_.state() == State::idle) {
+        running_ = false;
+        drop_at_.reset();
+        on_idle();
+        // A timer that is left would keep the loop from ending.
+        timer_.cancel();
+        armed_for_ = TimePoint::max();
+    }
+    if (!running_) idle_.notify_all();
+}
+
+void Runner::arm_timer() {
+    TimePoint at = core_.deadline().value_or(TimePoint::max());
+    if (drop_at_) at = std::min(at, *drop_at_);
+    // Later is as good: the timer rings in vain once and is set anew. Most deadlines only ever move away.
+    if (at >= armed_for_) return;
+    armed_for_ = at;
+    timer_.expires_at(at);
+    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
+        if (error) return;
+        {
+            const Lock lock(self->mutex_);
+            self->armed_for_ = TimePoint::max();
+            self->core_.on_timeout(clock_now());
+        }
+        self->pump();
+    });
+}
+
+// --- commands ----------------------------------------------------------------------------------------------------------
+
+void Runner::run_commands() {
+    Command command;
+    while (core_.next(command)) run(command);
+}
+
+void Runner::run(const Command& command) {
+    switch (command.kind) {
+        case Command::Kind::resolve: return start_resolve(command);
+        case Command::Kind::connect: return start_connect(command);
+        case Command::Kind::half_close:
+            if (Stream* stream = find(command.id)) {
+                std::error_code ignored;
+                stream->socket.shutdown(Socket::shutdown_send, ignored);
+            }
+            return;
+        case Command::Kind::close:
+            std::erase_if(streams_, [&](const auto& stream) { return stream->id == command.id; });
+            return;
+    }
+}
+
+void Runner::start_resolve(const Command& command) {
+    // The lookup must not keep a client alive that has ended.
+    resolve(engine_, command.host, command.port,
+            [weak = weak_from_this(), id = command.id](const std::vector<Address>& addresses, const Error& error) {
+                const auto self = weak.lock();
+                if (self == nullptr) return;
+                {
+                    const Lock lock(self->mutex_);
+                    self->core_.on_resolved(id, addresses, error, clock_now());
+                }
+                self->pump();
+            });
+}
+
+void Runner::start_connect(const Command& command) {
+    auto& stream = streams_.emplace_back(std::make_unique<Stream>(command.id, engine_->io()));
+    const auto report = [self = shared_from_this(), id = command.id](const std::error_code& error) {
+        {
+            const Lock lock(self->mutex_);
+            Stream* connected = self->find(id);
+            if (connected == nullptr) return;
+            connected->connected = !error;
+            self->core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
+        }
+        self->pump();
+    };
+    const asio::ip::tcp::endpoint endpoint = endpoint_of(command.address);
+    std::error_code error;
+    stream->socket.open(endpoint.protocol(), error);
+    if (!error) stream->socket.non_blocking(true, error);
+    // Every frame is handed over as a whole, so Nagle's algorithm could only delay the last of them.
+    if (!error) stream->socket.set_option(asio::ip::tcp::no_delay(true), error);
+    if (error) {
+        asio::post(engine_->io(), [report, error] { report(error); });
+        return;
+    }
+    stream->socket.async_connect(endpoint, report);
+}
+
+Runner::Stream* Runner::find(StreamId id) {
+    const auto found = std::find_if(streams_.begin(), streams_.end(), [id](const auto& s) { return s->id == id; });
+    return found == streams_.end() ? nullptr : found->get();
+}
+
+// --- bytes -------------------------------------------------------------------------------------------------------------
+
+/// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
+/// gather; the loop comes here when the handlers are done.
+void Runner::flush() {
+    if (in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return;
+    const std::optional<StreamId> id = core_.writable_stream();
+    Stream* stream = id ? find(*id) : nullptr;
+    if (stream == nullptr || !stream->connected || stream->waiting_to_write || stream->write_failed) return;
+    for (;;) {
+        std::array<Bytes, max_pieces> pieces;
+        const std::size_t count = core_.tx(*id, pieces);
+        if (count == 0) return;
+        std::array<asio::const_buffer, max_pieces> buffers;
+        std::size_t offered = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            buffers[i] = asio::const_buffer(pieces[i].data(), pieces[i].size());
+            offered += pieces[i].size();
+        }
+        std::error_code error;
+        const std::size_t written = stream->socket.write_some(buffers, error);
+        core_.tx_consume(*id, error ? 0 : written);
+        if (!error && written == offered) continue;
+        if (error && error != std::errc::operation_would_block && error != std::errc::resource_unavailable_try_again) {
+            stream->write_failed = true;
+            return;
+        }
+        stream->waiting_to_write = true;
+        stream->socket.async_wait(Socket::wait_write,
+                                  [self = shared_from_this(), id = *id](const std::error_code& wait_error) {
+                                      if (wait_error) return;
+                                      {
+                                          const Lock lock(self->mutex_);
+                                          Stream* writable = self->find(id);
+                                          if (writable == nullptr) return;
+                                          writable->waiting_to_write = false;
+                                          self->flush();
+                                      }
+                                      self->pump();
+                                  });
+        return;
+    }
+}
+
+void Runner::start_reading() {
+    for (const auto& stream : streams_) {
+        if (!stream->connected || stream->reading) continue;
+        const std::span<std::byte> space = core_.rx_space(stream->id);
+        if (space.empty()) continue;
+        stream->reading = true;
+        stream->socket.async_read_some(
+            asio::mutable_buffer(space.data(), space.size()),
+            [self = shared_from_this(), id = stream->id](const std::error_code& error, std::size_t size) {
+                self->on_read(id, error, size);
+            });
+    }
+}
+
+void Runner::on_read(StreamId id, const std::error_code& error, std::size_t size) {
+    {
+        const Lock lock(mutex_);
+        Stream* stream = find(id);
+        if (stream == nullptr) return;
+        stream->reading = false;
+        const TimePoint now = clock_now();
+        if (!error) {
+            core_.rx_commit(id, size, now);
+        } else if (error == asio::error::eof) {
+            stream->connected = false;
+            core_.on_eof(id, now);
+        } else {
+            stream->connected = false;
+            core_.on_io_error(id, stream_error(error), now);
+        }
+    }
+    pump();
+}
+
+}  // namespace tern::driver

@@ -1,0 +1,119 @@
+// The driver: it owns sockets, clock and lock, and does what ClientCore says. All of the protocol is in the core.
+//
+// The lock guards the core's calls of the groups `whole` and `send` and the sockets. Events are taken and delivered
+// without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <tern/core.hpp>
+
+#include "engine.hpp"
+
+namespace tern::driver {
+
+class Runner : public std::enable_shared_from_this<Runner> {
+public:
+    Runner(std::shared_ptr<Engine> engine, Config config);
+    Runner(const Runner&) = delete;
+    Runner& operator=(const Runner&) = delete;
+    virtual ~Runner() = default;
+
+    // Any thread, handlers included.
+    Error start(StartMode mode);
+    std::error_code send(Opcode opcode, Bytes payload);
+    std::error_code send_part(Opcode opcode, Bytes payload, bool fin);
+    std::error_code ping(Bytes payload);
+    std::error_code close(CloseCode code, std::string_view reason);
+    /// Begins to close, and drops the connection when `limit` has passed. Does not wait.
+    void begin_stop(std::chrono::milliseconds limit);
+    /// Waits until no life is running and no handler either; at most until `deadline`, if there is one. False: not yet.
+    bool wait_until_idle(std::optional<TimePoint> deadline);
+    /// No event is delivered from now on, except for the one that is being delivered.
+    void mute() noexcept { muted_ = true; }
+    /// Makes the loop look after the core soon.
+    void wake();
+    /// Lets the loop's thread end, and waits for it unless called there. The last call; nothing may be running.
+    void finish_engine() { engine_->finish(); }
+    [[nodiscard]] const Config& config() const noexcept { return config_; }
+    [[nodiscard]] State state() const;
+    [[nodiscard]] Stats stats() const;
+    [[nodiscard]] bool on_loop_thread() const noexcept { return engine_->on_thread(); }
+
+protected:
+    /// A life begins, or has ended. Under the lock: must not call the runner.
+    virtual void on_start(StartMode mode) = 0;
+    virtual void on_idle() = 0;
+    /// An event, on the loop's thread, without the lock.
+    virtual void deliver(const Event& event) noexcept = 0;
+    /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped nobody
+    /// asks.
+    [[nodiscard]] virtual bool ready_for_event() = 0;
+
+private:
+    using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
+    using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+                                             asio::io_context::executor_type>;
+    using Lock = std::unique_lock<std::mutex>;
+
+    struct Stream {
+        Stream(StreamId number, asio::io_context& io) : id(number), socket(io.get_executor()) {}
+
+        StreamId id;
+        Socket socket;
+        bool connected = false;
+        bool reading = false;
+        bool waiting_to_write = false;
+        bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
+    };
+
+    enum class Taken : std::uint8_t { nothing, some, held_back };
+
+    void pump();
+    Taken take_events(bool stopping);
+    void follow_intents(TimePoint now);
+    void run_commands();
+    void run(const Command& command);
+    void start_resolve(const Command& command);
+    void start_connect(const Command& command);
+    void flush();
+    void start_reading();
+    void on_read(StreamId id, const std::error_code& error, std::size_t size);
+    void post_pump();
+    void arm_timer();
+    void note_end_of_life();
+    Stream* find(StreamId id);
+
+    const Config config_;
+    std::shared_ptr<Engine> engine_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable idle_;
+    ClientCore core_;
+    std::vector<std::unique_ptr<Stream>> streams_;
+    Timer timer_;
+    TimePoint armed_for_ = TimePoint::max();
+    bool woken_ = false;
+
+    // What other threads want from the loop.
+    std::optional<StartMode> start_;
+    std::optional<TimePoint> drop_at_;
+
+    bool running_ = false;   ///< From `start` until the last event of the life was delivered.
+    bool stopping_ = false;  ///< From `begin_stop` until the next `start`.
+    bool in_handler_ = false;  ///< Events are being taken and delivered.
+    std::atomic<bool> muted_ = false;
+};
+
+}  // namespace tern::driver

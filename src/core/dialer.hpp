@@ -1,0 +1,71 @@
+// From a name to a TCP connection: resolve, then race the addresses (RFC 8305). One attempt of a client; the first address
+// that answers wins and the others are abandoned.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <tern/config.hpp>
+#include <tern/core.hpp>
+
+namespace tern::core {
+
+class Dialer {
+public:
+    enum class Status : std::uint8_t { working, connected, failed };
+
+    /// Ids are taken from `next_id`, which outlives the dialer. Wants to resolve at once.
+    Dialer(const Timeouts& timeouts, std::string host, std::uint16_t port, StreamId& next_id, TimePoint now);
+
+    [[nodiscard]] Status status() const noexcept { return status_; }
+    [[nodiscard]] bool resolving() const noexcept { return lookup_ != 0; }
+    /// The connection that won, and where it leads; only when `connected`.
+    [[nodiscard]] StreamId stream() const noexcept { return stream_; }
+    [[nodiscard]] const Address& address() const noexcept { return address_; }
+    /// Why no address could be reached; only when `failed`.
+    [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
+    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_timeout(TimePoint now);
+    /// Gives up everything that is still under way.
+    void abandon();
+
+    [[nodiscard]] bool next(Command& command);
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+
+private:
+    struct Attempt {
+        StreamId id = 0;
+        Address address;
+        TimePoint deadline;
+    };
+
+    void start_next(TimePoint now);
+    void attempt_failed(std::size_t index, Error error, TimePoint now);
+    void give_up(StreamId id);
+    void fail(Error error);
+
+    const Timeouts& timeouts_;
+    StreamId& next_id_;
+    Status status_ = Status::working;
+    std::deque<Command> commands_;
+
+    StreamId lookup_ = 0;  ///< 0: not under way.
+    TimePoint lookup_deadline_;
+
+    std::vector<Address> waiting_;  ///< Not tried yet, the next one last.
+    std::vector<Attempt> attempts_;
+    TimePoint next_start_{};
+
+    StreamId stream_ = 0;
+    Address address_;
+    Error error_;
+};
+
+}  // namespace tern::core

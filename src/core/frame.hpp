@@ -1,0 +1,45 @@
+// The frame header of RFC 6455 section 5.2, read as a client reads it and written as a client writes it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+#include "mask.hpp"
+
+namespace tern::core {
+
+/// Section 5.5: the payload of a control frame.
+inline constexpr std::size_t max_control_payload = 125;
+/// 2 bytes, 8 of extended length, 4 of masking key.
+inline constexpr std::size_t max_frame_header = 14;
+
+struct FrameHeader {
+    bool fin = false;
+    Opcode opcode = Opcode::continuation;
+    std::uint64_t length = 0;  ///< Of the payload.
+    std::size_t size = 0;      ///< Of the header itself.
+
+    [[nodiscard]] bool is_control() const noexcept { return (static_cast<unsigned>(opcode) & 8u) != 0; }
+};
+
+enum class FrameStatus : std::uint8_t { need_input, ready, failed };
+
+/// Reads a header that a server sent, from the beginning of `in`. It fails at the first byte that is wrong; `error` is
+/// set only then. What the header means for the message it belongs to is judged elsewhere.
+[[nodiscard]] FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error) noexcept;
+
+/// The size of the header that `write_frame_header` writes for a payload of this length.
+[[nodiscard]] constexpr std::size_t frame_header_size(std::uint64_t length) noexcept {
+    return length <= 125 ? 6 : length <= 0xffff ? 8 : max_frame_header;
+}
+
+/// Writes a header with masking key, the length in the fewest bytes; returns `frame_header_size(length)`.
+std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key) noexcept;
+
+/// The size of a whole frame that `write_frame_header` began at `frame`.
+[[nodiscard]] std::uint64_t written_frame_size(const std::byte* frame) noexcept;
+
+}  // namespace tern::core

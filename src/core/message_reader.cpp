@@ -1,0 +1,212 @@
+#include "message_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace tern::core {
+namespace {
+
+constexpr std::size_t first_assembly_size = 4096;
+
+Bytes payload_of(const Buffer& in, const FrameHeader& frame, std::size_t size) noexcept {
+    return in.readable().subspan(frame.size, size);
+}
+
+}  // namespace
+
+MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
+    in.consume(std::exchange(lent_, 0));
+    if (std::exchange(assembly_lent_, false)) assembled_ = 0;
+    for (;;) {
+        if (discarding_) {
+            in.consume(in.size());
+            return Status::need_input;
+        }
+        switch (in_payload_ ? read_payload(in, event) : read_header(in, event)) {
+            case Step::again: break;
+            case Step::need_input: return Status::need_input;
+            case Step::event: return Status::event;
+            case Step::failed: return Status::failed;
+        }
+    }
+}
+
+void MessageReader::trim() noexcept {
+    if (!std::exchange(assembly_used_, false) && assembled_ == 0) assembly_.release();
+}
+
+MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
+    Errc error{};
+    switch (read_frame_header(in.readable(), frame_, error)) {
+        case FrameStatus::need_input: return Step::need_input;
+        case FrameStatus::failed:
+            return fail(error, error == Errc::reserved_opcode ? std::to_string(static_cast<unsigned>(frame_.opcode)) : "");
+        case FrameStatus::ready: break;
+    }
+    if (frame_.is_control()) return read_control(in, event);
+    if (!judge_data_header()) return Step::failed;
+
+    const bool whole_message = frame_.fin && frame_.opcode != Opcode::continuation;
+    if (whole_message && delivery_ == Delivery::messages && frame_.length <= in.capacity() - frame_.size) {
+        return read_in_place(in, event);
+    }
+    if (frame_.opcode != Opcode::continuation) {
+        message_ = frame_.opcode;
+        message_size_ = 0;
+    }
+    message_size_ += frame_.length;
+    in.consume(frame_.size);
+    remaining_ = frame_.length;
+    in_payload_ = true;
+    return Step::again;
+}
+
+/// RFC 6455 section 5.4, and the limit, before anything of the payload is taken.
+bool MessageReader::judge_data_header() {
+    const bool continues = frame_.opcode == Opcode::continuation;
+    if (continues && message_ == no_message) {
+        fail(Errc::unexpected_continuation);
+        return false;
+    }
+    if (!continues && message_ != no_message) {
+        fail(Errc::unfinished_message);
+        return false;
+    }
+    const std::uint64_t before = continues ? message_size_ : 0;
+    if (frame_.length > max_message_size_ - before) {
+        fail(Errc::message_too_big, std::to_string(before) + " + " + std::to_string(frame_.length) +
+                                        " bytes, the limit is " + std::to_string(max_message_size_));
+        return false;
+    }
+    return true;
+}
+
+/// An unfragmented message that fits into the buffer stays there until it is complete, and is lent to the user there.
+MessageReader::Step MessageReader::read_in_place(Buffer& in, Event& event) {
+    const auto length = static_cast<std::size_t>(frame_.length);
+    const std::size_t arrived = std::min(in.size() - frame_.size, length);
+    const Bytes payload = payload_of(in, frame_, arrived);
+    if (frame_.opcode == Opcode::text) {
+        const bool whole_at_once = checked_ == 0 && arrived == length;
+        if (whole_at_once ? !is_utf8(payload) : !check_text(payload.subspan(checked_), arrived == length)) {
+            return fail(Errc::text_not_utf8);
+        }
+        checked_ = arrived;
+    }
+    if (arrived < length) return Step::need_input;
+    end_of_frame();
+    lent_ = frame_.size + length;
+    event.kind = Event::Kind::message;
+    event.opcode = frame_.opcode;
+    event.bytes = payload;
+    ++messages_;
+    return Step::event;
+}
+
+MessageReader::Step MessageReader::read_payload(Buffer& in, Event& event) {
+    if (remaining_ > 0 && in.empty()) return Step::need_input;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, in.size()));
+    const Bytes bytes = in.readable().first(size);
+    const bool last = frame_.fin && size == remaining_;
+    if (message_ == Opcode::text && !check_text(bytes, last)) return fail(Errc::text_not_utf8);
+    remaining_ -= size;
+    if (delivery_ == Delivery::chunks) {
+        lent_ = size;
+        return deliver_chunk(bytes, event);
+    }
+    const Step step = append(bytes, event);
+    in.consume(size);
+    return step;
+}
+
+MessageReader::Step MessageReader::deliver_chunk(Bytes bytes, Event& event) {
+    const std::uint64_t offset = frame_.length - remaining_ - bytes.size();
+    event.kind = Event::Kind::chunk;
+    event.chunk = {.opcode = message_,
+                   .bytes = bytes,
+                   .first = frame_.opcode != Opcode::continuation && offset == 0,
+                   .last = frame_.fin && remaining_ == 0,
+                   .frame_opcode = frame_.opcode,
+                   .frame_fin = frame_.fin,
+                   .frame_length = frame_.length,
+                   .frame_offset = offset};
+    event.opcode = message_;
+    event.bytes = bytes;
+    if (event.chunk.last) ++messages_;
+    if (remaining_ == 0) end_of_frame();
+    return Step::event;
+}
+
+/// Memory grows with what has arrived, never with what a header claims.
+MessageReader::Step MessageReader::append(Bytes bytes, Event& event) {
+    const std::size_t needed = assembled_ + bytes.size();
+    if (needed > assembly_.size()) {
+        const std::size_t doubled = std::max(first_assembly_size, std::min(2 * assembly_.size(), max_message_size_));
+        if (!assembly_.grow(std::max(needed, doubled))) return fail(Errc::out_of_memory);
+    }
+    if (!bytes.empty()) std::memcpy(assembly_.data() + assembled_, bytes.data(), bytes.size());
+    assembled_ = needed;
+    assembly_used_ = true;
+    if (remaining_ > 0) return Step::again;
+
+    const Opcode opcode = message_;
+    const bool complete = frame_.fin;
+    end_of_frame();
+    if (!complete) return Step::again;
+    assembly_lent_ = true;
+    event.kind = Event::Kind::message;
+    event.opcode = opcode;
+    event.bytes = {assembly_.data(), assembled_};
+    ++messages_;
+    return Step::event;
+}
+
+void MessageReader::end_of_frame() noexcept {
+    in_payload_ = false;
+    checked_ = 0;
+    if (!frame_.fin) return;
+    message_ = no_message;
+    message_size_ = 0;
+    text_ = Utf8Validator();
+}
+
+bool MessageReader::check_text(Bytes bytes, bool last) { return text_.add(bytes) && (!last || text_.complete()); }
+
+MessageReader::Step MessageReader::read_control(Buffer& in, Event& event) {
+    const auto length = static_cast<std::size_t>(frame_.length);
+    if (in.size() < frame_.size + length) return Step::need_input;
+    const Bytes body = payload_of(in, frame_, length);
+    lent_ = frame_.size + length;
+    event.opcode = frame_.opcode;
+    event.bytes = body;
+    if (frame_.opcode == Opcode::close) return read_close(body, event);
+    event.kind = frame_.opcode == Opcode::ping ? Event::Kind::ping : Event::Kind::pong;
+    event.round_trip = std::chrono::microseconds(-1);
+    return Step::event;
+}
+
+MessageReader::Step MessageReader::read_close(Bytes body, Event& event) {
+    if (body.size() == 1) return fail(Errc::close_body_length);
+    if (body.size() >= 2) {
+        const auto code = static_cast<std::uint16_t>(std::to_integer<unsigned>(body[0]) << 8u |
+                                                     std::to_integer<unsigned>(body[1]));
+        if (!is_sendable(CloseCode{code})) return fail(Errc::close_code_invalid, std::to_string(code));
+        if (!is_utf8(body.subspan(2))) return fail(Errc::close_reason_not_utf8);
+        close_frame_.code = CloseCode{code};
+        close_frame_.reason = as_text(body.subspan(2));
+    }
+    closed_ = true;
+    discarding_ = true;
+    event.kind = Event::Kind::closing;
+    return Step::event;
+}
+
+MessageReader::Step MessageReader::fail(Errc code, std::string detail) {
+    error_ = code;
+    error_detail_ = std::move(detail);
+    discarding_ = true;
+    return Step::failed;
+}
+
+}  // namespace tern::core

@@ -1,0 +1,97 @@
+// From bytes to messages: frames are cut out of the receive buffer, judged, assembled where that is needed, and handed
+// out as events. The receive half of a session; it knows nothing of sending, time or streams.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <tern/config.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+#include "buffer.hpp"
+#include "frame.hpp"
+#include "memory.hpp"
+#include "utf8.hpp"
+
+namespace tern::core {
+
+/// The body of a Close frame (RFC 6455 section 5.5.1).
+struct CloseFrame {
+    CloseCode code = CloseCode::no_status;
+    std::string reason;
+};
+
+class MessageReader {
+public:
+    enum class Status : std::uint8_t { need_input, event, failed };
+
+    MessageReader(Delivery delivery, std::size_t max_message_size) noexcept
+        : delivery_(delivery), max_message_size_(max_message_size) {}
+
+    /// The next event in `in`: message, chunk, ping, pong or closing. What the event before referred to is released and
+    /// consumed. After `failed` (see `error`) and after a Close frame, everything that follows is discarded.
+    [[nodiscard]] Status next(Buffer& in, Event& event);
+
+    /// Why it failed, and what exactly was wrong.
+    [[nodiscard]] Errc error() const noexcept { return error_; }
+    [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }
+
+    /// A Close frame has arrived.
+    [[nodiscard]] bool closed() const noexcept { return closed_; }
+    [[nodiscard]] const CloseFrame& close_frame() const noexcept { return close_frame_; }
+
+    /// Discards everything that arrives from now on.
+    void discard() noexcept { discarding_ = true; }
+    /// Between two messages: a peer that ends the stream here has not torn a message apart.
+    [[nodiscard]] bool between_messages() const noexcept { return !in_payload_ && message_ == no_message; }
+    /// Gives back memory that has not been needed since the last call.
+    void trim() noexcept;
+
+    [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+
+private:
+    enum class Step : std::uint8_t { again, need_input, event, failed };
+    static constexpr Opcode no_message = Opcode::continuation;
+
+    Step read_header(Buffer& in, Event& event);
+    Step read_control(Buffer& in, Event& event);
+    Step read_close(Bytes body, Event& event);
+    Step read_in_place(Buffer& in, Event& event);
+    Step read_payload(Buffer& in, Event& event);
+    Step deliver_chunk(Bytes bytes, Event& event);
+    Step append(Bytes bytes, Event& event);
+    bool judge_data_header();
+    bool check_text(Bytes bytes, bool last);
+    void end_of_frame() noexcept;
+    Step fail(Errc code, std::string detail = {});
+
+    Delivery delivery_;
+    std::size_t max_message_size_;
+
+    FrameHeader frame_;
+    std::uint64_t remaining_ = 0;  ///< Of the payload of `frame_`, while `in_payload_`.
+    bool in_payload_ = false;      ///< The header of `frame_` has been consumed, its payload not completely.
+    Opcode message_ = no_message;  ///< Of the fragmented message that is open.
+    std::uint64_t message_size_ = 0;  ///< The sum of its payload lengths so far, that of the current frame included.
+
+    std::size_t lent_ = 0;     ///< Bytes of the buffer that the last event refers to; consumed by the next `next`.
+    std::size_t checked_ = 0;  ///< Of a frame that stays in the buffer until it is complete: payload already validated.
+    Utf8Validator text_;       ///< Of the message that is open.
+
+    Block assembly_;  ///< A message that does not fit into the buffer, or is fragmented.
+    std::size_t assembled_ = 0;
+    bool assembly_lent_ = false;
+    bool assembly_used_ = false;
+
+    bool discarding_ = false;
+    bool closed_ = false;
+    CloseFrame close_frame_;
+    Errc error_{};
+    std::string error_detail_;
+    std::uint64_t messages_ = 0;
+};
+
+}  // namespace tern::core

@@ -1,0 +1,119 @@
+// What waits to be sent: frames, masked and ready for the kernel. The send half of a session.
+//
+// There are two lanes. Messages stand in the bulk lane in the order of sending. Pings, pongs and an urgent Close stand in
+// the control lane and overtake the bulk at the next frame boundary behind what the kernel already has or is being
+// offered (RFC 6455 section 5.4 allows control frames in the middle of a fragmented message).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <tern/core.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+#include "mask_keys.hpp"
+
+namespace tern::core {
+
+class Outbox {
+public:
+    /// `limit`: bytes of messages that may wait.
+    Outbox(Crypto& crypto, std::size_t limit) noexcept : keys_(crypto), limit_(limit) {}
+    Outbox(const Outbox&) = delete;
+    Outbox& operator=(const Outbox&) = delete;
+
+    /// Queues a data frame, or several if the payload is larger than `fragment_size` (0: never). `fin`: the message ends
+    /// with it. All or nothing: after an error (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was queued.
+    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0);
+    /// Queues a ping or pong, which overtakes. Not when `close_final()`.
+    [[nodiscard]] std::error_code push_control(Opcode opcode, Bytes payload);
+
+    /// Queues the Close frame behind everything else. No message may be pushed after it.
+    [[nodiscard]] std::error_code push_close(Bytes body);
+    /// Queues a Close frame that overtakes; what it overtakes is dropped, a Close of `push_close` included. Not when
+    /// `close_final()`.
+    [[nodiscard]] std::error_code push_urgent_close(Bytes body);
+    /// A Close frame has been queued that nothing can overtake any more.
+    [[nodiscard]] bool close_final() const noexcept {
+        return close_queued_ && (bulk_close_size_ == 0 || bulk_.size() < lent_bulk_ + bulk_close_size_);
+    }
+    /// A Close frame has been queued, and the kernel has all of it.
+    [[nodiscard]] bool close_sent() const noexcept { return close_queued_ && bulk_.empty() && control_.empty(); }
+
+    /// Lends the next bytes to be written, in up to `out.size()` pieces; returns how many there are. They stay where they
+    /// are, unchanged, until `consume`.
+    [[nodiscard]] std::size_t front(std::span<Bytes> out);
+    /// The kernel took the first `n` of the bytes lent.
+    void consume(std::size_t n);
+
+    [[nodiscard]] std::size_t queued() const noexcept { return bulk_.size() + control_.size(); }
+    [[nodiscard]] std::size_t control_queued() const noexcept { return control_.size(); }
+    /// Gives back memory that is kept for the next message.
+    void trim() noexcept { spare_.reset(); }
+
+private:
+    /// Memory for frames, linked into a lane. Bytes `begin` to `end` wait.
+    struct Segment {
+        std::unique_ptr<Segment> next;
+        std::size_t begin = 0;
+        std::size_t end = 0;
+        std::size_t capacity = 0;
+        std::size_t lead = 0;  ///< The first frame that begins in this segment begins here; beyond `end`: none does.
+
+        [[nodiscard]] std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+        [[nodiscard]] const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
+        [[nodiscard]] std::size_t room() const noexcept { return capacity - end; }
+        static void operator delete(void* memory) noexcept;
+    };
+    using SegmentPtr = std::unique_ptr<Segment>;
+
+    /// A queue of segments.
+    class Lane {
+    public:
+        Lane() = default;
+        Lane(const Lane&) = delete;
+        Lane& operator=(const Lane&) = delete;
+        ~Lane() { clear(); }
+
+        [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+        [[nodiscard]] std::size_t size() const noexcept { return size_; }
+        [[nodiscard]] Segment* front() noexcept { return front_.get(); }
+        [[nodiscard]] Segment* back() noexcept { return back_; }
+        void append(SegmentPtr segment) noexcept;
+        void added(std::size_t n) noexcept { size_ += n; }
+        /// Removes `n` bytes from the front; an emptied segment is returned to `spare` if it is a large one.
+        void consume(std::size_t n, SegmentPtr& spare) noexcept;
+        /// Drops everything behind the first `keep` bytes.
+        void truncate(std::size_t keep) noexcept;
+        void clear() noexcept;
+        /// Bytes from the front to the next frame boundary that is not before `from`.
+        [[nodiscard]] std::size_t boundary(std::size_t from) const noexcept;
+        /// Describes the first `limit` bytes in pieces.
+        [[nodiscard]] std::size_t pieces(std::span<Bytes> out, std::size_t limit, std::size_t& described) const noexcept;
+
+    private:
+        SegmentPtr front_;
+        Segment* back_ = nullptr;
+        std::size_t size_ = 0;
+    };
+
+    [[nodiscard]] bool reserve(Lane& lane, std::size_t frame_size);
+    [[nodiscard]] SegmentPtr allocate(std::size_t capacity);
+    [[nodiscard]] std::error_code write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin);
+
+    Lane bulk_;
+    Lane control_;
+    SegmentPtr spare_;
+    MaskKeys keys_;
+    std::size_t limit_;
+
+    std::size_t lent_bulk_ = 0;     ///< The loan begins with so many bytes of the bulk lane ...
+    std::size_t lent_control_ = 0;  ///< ... and goes on with so many of the control lane.
+    bool close_queued_ = false;
+    std::size_t bulk_close_size_ = 0;  ///< The bulk lane ends with a Close frame of that size; 0: it does not.
+};
+
+}  // namespace tern::core

@@ -1,0 +1,286 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+namespace tern::core {
+namespace {
+
+/// Pings may come faster than the peer takes the answers. Section 5.5.3 lets us answer only the latest then.
+constexpr std::size_t max_pongs = 16u << 10u;
+constexpr std::size_t max_close_reason = max_control_payload - 2;
+/// How long a failed connection is kept for the peer to read our Close (otherwise a reset could overtake it).
+constexpr std::chrono::milliseconds fail_linger{1'000};
+
+std::string close_body(CloseCode code, std::string_view reason) {
+    std::string body;
+    if (code == CloseCode::no_status) return body;
+    const auto number = static_cast<std::uint16_t>(code);
+    body += static_cast<char>(number >> 8u);
+    body += static_cast<char>(number & 0xffu);
+    body += reason.substr(0, max_close_reason);
+    return body;
+}
+
+}  // namespace
+
+Session::Session(const Config& config, Crypto& crypto, TimePoint now)
+    : config_(config),
+      reader_(config.delivery, config.limits.max_message_size),
+      keepalive_(config.keepalive, now),
+      received_(now),
+      outbox_(crypto, config.limits.max_send_queue) {}
+
+// --- receive half ------------------------------------------------------------------------------------------------------
+
+bool Session::next(Buffer& in, Event& event) {
+    switch (reader_.next(in, event)) {
+        case MessageReader::Status::need_input: return false;
+        case MessageReader::Status::failed: reader_failed_ = true; return false;
+        case MessageReader::Status::event: break;
+    }
+    if (event.kind == Event::Kind::ping) queue_pong(event.bytes);
+    if (event.kind == Event::Kind::pong) {
+        event.round_trip = keepalive_.on_pong(event.bytes, received_).value_or(std::chrono::microseconds(-1));
+    }
+    return true;
+}
+
+void Session::queue_pong(Bytes payload) {
+    if (pongs_size_ + 1 + payload.size() > max_pongs) pongs_size_ = 0;
+    // Without memory the ping goes unanswered; the peer will ask again.
+    if (!pongs_.grow(std::max<std::size_t>(pongs_size_ + 1 + payload.size(), 256))) return;
+    std::byte* at = pongs_.data() + pongs_size_;
+    *at = static_cast<std::byte>(payload.size());
+    if (!payload.empty()) std::memcpy(at + 1, payload.data(), payload.size());
+    pongs_size_ += 1 + payload.size();
+}
+
+// --- send half ---------------------------------------------------------------------------------------------------------
+
+std::error_code Session::send(Opcode opcode, Bytes payload, SendOptions options) {
+    if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
+    if (const std::error_code error = may_send()) return error;
+    if (part_ != Opcode::continuation) return Errc::message_in_progress;
+    if (opcode == Opcode::text && config_.check_outgoing_text && !options.trusted_utf8 && !is_utf8(payload)) {
+        return Errc::outgoing_text_not_utf8;
+    }
+    return push(opcode, payload, true);
+}
+
+std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options) {
+    if (static_cast<unsigned>(opcode) > static_cast<unsigned>(Opcode::binary)) return Errc::invalid_opcode;
+    if (const std::error_code error = may_send()) return error;
+    const bool begins = opcode != Opcode::continuation;
+    if (begins && part_ != Opcode::continuation) return Errc::message_in_progress;
+    if (!begins && part_ == Opcode::continuation) return Errc::no_message_in_progress;
+
+    const bool checked =
+        !options.trusted_utf8 && (begins ? opcode == Opcode::text && config_.check_outgoing_text : part_checked_);
+    Utf8Validator text = begins ? Utf8Validator() : part_text_;
+    if (checked && (!text.add(payload) || (fin && !text.complete()))) return Errc::outgoing_text_not_utf8;
+
+    if (const std::error_code error = push(opcode, payload, fin)) return error;
+    if (begins) part_ = opcode;
+    if (fin) part_ = Opcode::continuation;
+    part_checked_ = checked;
+    part_text_ = text;
+    return {};
+}
+
+std::error_code Session::push(Opcode opcode, Bytes payload, bool fin) {
+    const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size);
+    if (!error && fin) ++messages_sent_;
+    return error;
+}
+
+std::error_code Session::ping(Bytes payload) {
+    if (const std::error_code error = may_send()) return error;
+    if (payload.size() > max_control_payload) return Errc::control_payload_too_long;
+    if (outbox_.control_queued() > max_pongs) return Errc::send_queue_full;
+    return outbox_.push_control(Opcode::ping, payload);
+}
+
+std::error_code Session::close(CloseCode code, std::string_view reason) {
+    if (const std::error_code error = may_send()) return error;
+    std::string body = close_body(code, reason);
+    if (const std::error_code error = outbox_.push_close(as_bytes(body))) return error;
+    close_requested_ = true;
+    close_body_ = std::move(body);
+    sent_code_ = code;
+    return {};
+}
+
+std::error_code Session::may_send() const noexcept {
+    if (sending_ended_ || close_requested_) return Errc::already_closing;
+    return {};
+}
+
+std::size_t Session::tx(std::span<Bytes> out) { return outbox_.front(out); }
+
+void Session::tx_consume(std::size_t n) {
+    if (n > 0 && blocked_) progress_ = true;
+    outbox_.consume(n);
+    const bool was_blocked = std::exchange(blocked_, outbox_.queued() > 0);
+    if (was_blocked && !blocked_) became_writable_ = true;
+}
+
+// --- both halves -------------------------------------------------------------------------------------------------------
+
+void Session::on_received(TimePoint now) noexcept {
+    received_ = now;
+    keepalive_.on_alive(now);
+}
+
+void Session::settle(TimePoint now) {
+    messages_received_ = reader_.messages();
+    round_trip_ = keepalive_.round_trip();
+    if (state_ == State::ended) return;
+    if (std::exchange(progress_, false)) keepalive_.on_alive(now);
+    send_pongs();
+    if (close_requested_ && state_ == State::open) enter(State::closing, now + config_.timeouts.close);
+    if (state_ != State::open && state_ != State::closing) return;
+    if (reader_failed_) fail(Error(reader_.error(), Phase::open, reader_.error_detail()), now);
+    if (reader_.closed()) on_peer_close(now);
+}
+
+void Session::send_pongs() {
+    if (outbox_.close_final()) pongs_size_ = 0;
+    if (outbox_.control_queued() > max_pongs) return;
+    for (std::size_t at = 0; at < pongs_size_;) {
+        const auto size = std::to_integer<std::size_t>(pongs_.data()[at]);
+        // No memory, no pong: see `queue_pong`.
+        static_cast<void>(outbox_.push_control(Opcode::pong, {pongs_.data() + at + 1, size}));
+        at += 1 + size;
+    }
+    pongs_size_ = 0;
+}
+
+/// RFC 6455 section 5.5.1: the reply carries the code that was received. A Close of ours that still waits is sent now.
+void Session::on_peer_close(TimePoint now) {
+    by_peer_ = state_ == State::open;
+    if (by_peer_) sent_code_ = reader_.close_frame().code;
+    if (!outbox_.close_final()) {
+        const std::string body = by_peer_ ? close_body(sent_code_, {}) : close_body_;
+        if (const std::error_code error = outbox_.push_urgent_close(as_bytes(body))) {
+            return end(Error(static_cast<Errc>(error.value()), Phase::closing));
+        }
+    }
+    enter(State::lasting, now + config_.timeouts.close);
+}
+
+/// RFC 6455 section 7.1.7.
+void Session::fail(Error error, TimePoint now) {
+    reader_.discard();
+    const ErrorRow* row = error_row(error.errc());
+    assert(row != nullptr && row->close_code != 0);
+    if (!outbox_.close_final()) {
+        sent_code_ = CloseCode{row->close_code};
+        if (outbox_.push_urgent_close(as_bytes(close_body(sent_code_, row->text)))) return end(std::move(error));
+    }
+    error_ = std::move(error);
+    enter(State::failing, now + std::min(fail_linger, config_.timeouts.close));
+}
+
+void Session::enter(State state, TimePoint deadline) noexcept {
+    state_ = state;
+    sending_ended_ = true;
+    // The closing handshake as a whole has one deadline; going from `closing` to `lasting` does not extend it.
+    if (state == State::failing || !timers_.is_set(Timer::close)) timers_.set(Timer::close, deadline);
+}
+
+void Session::on_end(Error error) {
+    if (state_ == State::ended) return;
+    if (state_ == State::failing) return end(std::move(error_));
+    if (state_ == State::lasting) return end(ending());
+    if (state_ == State::open && !reader_.between_messages()) {
+        error.detail += error.detail.empty() ? "in the middle of a message" : ", in the middle of a message";
+    }
+    if (state_ == State::closing) {
+        error.phase = Phase::closing;
+        error.detail += error.detail.empty() ? "it did not answer our Close" : ", it did not answer our Close";
+    }
+    end(std::move(error));
+}
+
+void Session::on_timeout(bool drained, TimePoint now) {
+    while (const auto timer = timers_.take_expired(now)) {
+        if (state_ == State::failing) return end(std::move(error_));
+        if (state_ == State::lasting && outbox_.close_sent()) return end(ending());
+        return end(Error(Errc::close_timeout, Phase::closing,
+                         reader_.closed() ? "our Close could not be sent" : "the peer did not answer our Close"));
+    }
+    if (state_ != State::open) return;
+    // What has arrived and was not taken yet may hold the pong: the user is slow, not the peer.
+    if (!drained) keepalive_.on_alive(now);
+    switch (keepalive_.on_timeout(now)) {
+        case Keepalive::Action::none: break;
+        case Keepalive::Action::dead: return end(Error(Errc::pong_timeout, Phase::open));
+        case Keepalive::Action::ping:
+            // Without memory there is no ping, but the deadline stands.
+            if (!outbox_.close_final()) static_cast<void>(outbox_.push_control(Opcode::ping, keepalive_.payload()));
+            reader_.trim();
+            if (outbox_.queued() == 0) outbox_.trim();
+            break;
+    }
+}
+
+void Session::stop() {
+    reader_.discard();
+    if (state_ != State::ended) end(Error(Errc::stopped, state_ == State::open ? Phase::open : Phase::closing));
+}
+
+void Session::end(Error error) {
+    error_ = std::move(error);
+    state_ = State::ended;
+    sending_ended_ = true;
+    timers_.stop(Timer::close);
+}
+
+/// The error that stands for a closing handshake that was completed.
+Error Session::ending() const {
+    const CloseFrame& frame = reader_.close_frame();
+    std::string detail = "code " + std::to_string(static_cast<unsigned>(frame.code));
+    if (!frame.reason.empty()) detail += ", \"" + frame.reason + "\"";
+    return {by_peer_ ? Errc::closed_by_peer : Errc::closed_locally, Phase::closing, std::move(detail)};
+}
+
+std::optional<TimePoint> Session::deadline() const noexcept {
+    if (state_ == State::ended) return std::nullopt;
+    return state_ == State::open ? keepalive_.deadline() : timers_.next();
+}
+
+bool Session::take_half_close() noexcept {
+    if (state_ != State::failing || half_close_done_ || !outbox_.close_sent()) return false;
+    half_close_done_ = true;
+    return true;
+}
+
+bool Session::take_writable() noexcept { return std::exchange(became_writable_, false); }
+
+CloseInfo Session::close_info() const {
+    assert(state_ == State::ended);
+    CloseInfo info;
+    if (reader_.closed()) {
+        info.code = reader_.close_frame().code;
+        info.reason = reader_.close_frame().reason;
+    }
+    info.sent = outbox_.close_sent();
+    if (info.sent) info.sent_code = sent_code_;
+    info.received = reader_.closed();
+    info.by_peer = by_peer_;
+    info.error = error_;
+    return info;
+}
+
+void Session::add_to(Stats& stats) const noexcept {
+    stats.messages_received += messages_received_;
+    stats.messages_sent += messages_sent_;
+    stats.send_queued += outbox_.queued();
+    if (round_trip_.count() >= 0) stats.round_trip = round_trip_;
+}
+
+}  // namespace tern::core

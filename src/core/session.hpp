@@ -1,0 +1,129 @@
+// An open WebSocket connection: RFC 6455 after the 101. It owns the closing handshake and the keepalive, and joins the
+// half that receives (MessageReader) with the half that sends (Outbox).
+//
+// The halves meet only in `settle`. `next` touches the receive half alone, and the functions of sending touch the send half
+// alone, so that the driver needs no lock to receive (see the groups of calls in tern/core.hpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tern/config.hpp>
+#include <tern/core.hpp>
+
+#include "keepalive.hpp"
+#include "message_reader.hpp"
+#include "outbox.hpp"
+#include "timer_table.hpp"
+
+namespace tern::core {
+
+class Session {
+public:
+    /// The configuration and the generator outlive the session.
+    Session(const Config& config, Crypto& crypto, TimePoint now);
+
+    // --- receive half --------------------------------------------------------------------------------------------------
+
+    /// The next event in `in`. False: everything has been taken.
+    [[nodiscard]] bool next(Buffer& in, Event& event);
+
+    // --- send half -----------------------------------------------------------------------------------------------------
+
+    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options);
+    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options);
+    [[nodiscard]] std::error_code ping(Bytes payload);
+    /// The user wants to close; what was sent before goes first.
+    [[nodiscard]] std::error_code close(CloseCode code, std::string_view reason);
+    [[nodiscard]] std::size_t tx(std::span<Bytes> out);
+    void tx_consume(std::size_t n);
+    [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
+
+    // --- both halves ---------------------------------------------------------------------------------------------------
+
+    /// Bytes have arrived.
+    void on_received(TimePoint now) noexcept;
+    /// The stream has ended, with an error or (`connection_lost`) without.
+    void on_end(Error error);
+    /// `drained`: all that was received has been taken.
+    void on_timeout(bool drained, TimePoint now);
+    /// Lets what was received take effect on what is sent.
+    void settle(TimePoint now);
+    /// Ends the session at once.
+    void stop();
+
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+    [[nodiscard]] bool open() const noexcept { return state_ == State::open; }
+    /// Nothing more will be sent, and the stream may be closed.
+    [[nodiscard]] bool ended() const noexcept { return state_ == State::ended; }
+    /// The write side has been used up after a failure: time for FIN. True once.
+    [[nodiscard]] bool take_half_close() noexcept;
+    /// All that was queued has left after some of it had to wait. True once.
+    [[nodiscard]] bool take_writable() noexcept;
+    /// How it ended; only when `ended()`. `will_reconnect` is the caller's.
+    [[nodiscard]] CloseInfo close_info() const;
+    [[nodiscard]] bool close_requested() const noexcept { return close_requested_; }
+    /// The peer's Close frame, once `next` has given `closing`.
+    [[nodiscard]] const CloseFrame& peer_close() const noexcept { return reader_.close_frame(); }
+
+    void add_to(Stats& stats) const noexcept;
+
+private:
+    /// The transitions, all of them:
+    ///   open    -> closing  we sent a Close (user)          waits for the peer's
+    ///   open    -> lasting  the peer sent a Close           reply queued; waits for TCP to end
+    ///   closing -> lasting  the peer's Close has come       waits for TCP to end (the server closes first, 7.1.1)
+    ///   open, closing -> failing  protocol error, limit     Close with the error's code, then FIN; input discarded
+    ///   any     -> ended    TCP ended, or the deadline passed, or stop
+    enum class State : std::uint8_t { open, closing, lasting, failing, ended };
+    enum class Timer : std::uint8_t { close, count };
+
+    void queue_pong(Bytes payload);
+    void send_pongs();
+    void on_peer_close(TimePoint now);
+    void fail(Error error, TimePoint now);
+    void end(Error error);
+    void enter(State state, TimePoint deadline) noexcept;
+    [[nodiscard]] std::error_code may_send() const noexcept;
+    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin);
+    [[nodiscard]] Error ending() const;
+
+    const Config& config_;
+
+    // The receive half: `next` writes it, `settle` reads it.
+    MessageReader reader_;
+    bool reader_failed_ = false;
+    Block pongs_;  ///< Payloads to be answered, each behind a byte of length.
+    std::size_t pongs_size_ = 0;
+    Keepalive keepalive_;
+    TimePoint received_;  ///< When the bytes came that `next` is working on.
+
+    // The send half.
+    alignas(64) Outbox outbox_;
+    Opcode part_ = Opcode::continuation;  ///< Of the message in parts that is open for sending.
+    bool part_checked_ = false;           ///< It is text, and checked.
+    Utf8Validator part_text_;
+    bool close_requested_ = false;
+    std::string close_body_;  ///< Of the Close that was requested.
+    bool sending_ended_ = false;  ///< Mirrors that `state_` has left `open`.
+    bool blocked_ = false;        ///< The kernel refused bytes.
+    bool became_writable_ = false;
+    bool progress_ = false;  ///< The kernel took bytes after having refused some.
+    CloseCode sent_code_ = CloseCode::no_status;
+    std::uint64_t messages_sent_ = 0;
+
+    // Both: only touched by calls of the group `whole`.
+    State state_ = State::open;
+    TimerTable<Timer> timers_;
+    bool by_peer_ = false;
+    bool half_close_done_ = false;
+    Error error_;
+    std::uint64_t messages_received_ = 0;  ///< As of the last `settle`, for readers of other threads; so is the next.
+    std::chrono::microseconds round_trip_{-1};
+};
+
+}  // namespace tern::core

@@ -1,0 +1,44 @@
+// `Crypto` by OpenSSL 3. Every function here is thread-safe, because OpenSSL's are.
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <tern/core.hpp>
+
+namespace tern {
+namespace {
+
+class OpensslCrypto final : public Crypto {
+public:
+    bool random_bytes(std::span<std::byte> out) override {
+        return RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) == 1;
+    }
+
+    std::array<std::byte, 20> sha1(Bytes bytes) override {
+        std::array<std::byte, 20> digest{};
+        unsigned int size = 0;
+        // A failure (no SHA-1 in this OpenSSL) leaves zeros, which match no server's answer.
+        if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha1(),
+                       nullptr) != 1) {
+            digest.fill(std::byte{0});
+        }
+        return digest;
+    }
+
+    std::string base64(Bytes bytes) override {
+        std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
+        const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                         reinterpret_cast<const unsigned char*>(bytes.data()),
+                                         static_cast<int>(bytes.size()));
+        text.resize(static_cast<std::size_t>(size));
+        return text;
+    }
+};
+
+}  // namespace
+
+Crypto& default_crypto() {
+    static OpensslCrypto crypto;
+    return crypto;
+}
+
+}  // namespace tern

@@ -2,6 +2,7 @@
 
 #include <tern/client.hpp>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -16,6 +17,11 @@ using Clock = std::chrono::steady_clock;
 
 /// What a blocking call may need beyond its limit when the machine is busy. Only a handler takes that long.
 constexpr std::chrono::seconds grace{1};
+
+/// Limits beyond a year mean "for ever", and would overflow a time point.
+std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
+    return std::clamp<std::chrono::milliseconds>(limit, std::chrono::milliseconds(0), std::chrono::hours(24 * 365));
+}
 
 }  // namespace
 
@@ -99,7 +105,7 @@ Error Client::Impl::connect() {
 }
 
 std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
-    if (limit.count() < 0) limit = std::chrono::milliseconds(0);
+    limit = bounded(limit);
     begin_stop(limit);
     if (on_loop_thread()) return {};
     // Once the limit has passed the loop needs but a moment, unless it is held up by a handler.
@@ -201,7 +207,7 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
         return Error(Errc::handlers_in_use, Phase::none, "receive() needs Delivery::messages");
     }
     if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
-    if (!changed_.wait_for(lock, limit, [this] { return !inbox_.empty() || !started_; })) {
+    if (!changed_.wait_for(lock, bounded(limit), [this] { return !inbox_.empty() || !started_; })) {
         return Error(Errc::call_timeout, Phase::open, "no message came within " + std::to_string(limit.count()) + " ms");
     }
     if (inbox_.empty()) return ending_ ? ending_ : Error(Errc::not_connected);

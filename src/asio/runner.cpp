@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <asio/buffer.hpp>
+#include <asio/error.hpp>
 #include <asio/post.hpp>
 
 #include "resolver.hpp"
@@ -29,7 +30,15 @@ asio::ip::tcp::endpoint endpoint_of(const Address& address) {
     return {asio::ip::address_v6(address.bytes, address.scope_id), address.port};
 }
 
-Error connect_error(const std::error_code& error) {
+/// Asio's own category does not know the standard's conditions; the standard's category does.
+std::error_code standard(const std::error_code& error) {
+    return error.category() == asio::error::get_system_category()
+               ? std::error_code(error.value(), std::system_category())
+               : error;
+}
+
+Error connect_error(const std::error_code& native) {
+    const std::error_code error = standard(native);
     const auto code = [&] {
         if (error == std::errc::connection_refused) return Errc::connection_refused;
         if (error == std::errc::host_unreachable || error == std::errc::network_unreachable) return Errc::host_unreachable;
@@ -41,7 +50,8 @@ Error connect_error(const std::error_code& error) {
     return result;
 }
 
-Error stream_error(const std::error_code& error) {
+Error stream_error(const std::error_code& native) {
+    const std::error_code error = standard(native);
     const bool reset = error == std::errc::connection_reset || error == std::errc::broken_pipe;
     Error result(reset ? Errc::connection_reset : Errc::io_error, Phase::open, reset ? "" : error.message());
     result.native = error.value();
@@ -314,7 +324,7 @@ void Runner::flush() {
         const std::size_t written = stream->socket.write_some(buffers, error);
         core_.tx_consume(*id, error ? 0 : written);
         if (!error && written == offered) continue;
-        if (error && error != std::errc::operation_would_block && error != std::errc::resource_unavailable_try_again) {
+        if (error && error != asio::error::would_block && error != asio::error::try_again) {
             stream->write_failed = true;
             return;
         }

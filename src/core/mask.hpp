@@ -1,6 +1,6 @@
 // The masking of RFC 6455 section 5.3: every byte that a client sends is combined with a byte of the frame's key. Short
-// payloads are masked inline, because the call would cost more than the work; long ones by the widest registers that the
-// CPU has.
+// payloads are masked inline, because the call would cost more than the work; long ones by the widest registers that
+// the CPU has.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ using MaskFunction = void(std::byte* dst, const std::byte* src, std::size_t size
 
 inline constexpr std::size_t wide_from = 65;
 
-/// Chooses a variant when it is first called, which may be before `main` and in several threads at once.
+/// The best of `mask_variants`. Found out by the first call, which may be before `main` and in several threads at once.
 extern constinit std::atomic<MaskFunction*> mask_wide;
 
 struct MaskVariant {
@@ -62,8 +62,8 @@ void store(std::byte* to, Word word) noexcept {
 /// 16 bytes: a register of SSE2 or NEON, which every x86-64 and AArch64 has. Elsewhere the compiler uses what there is.
 using Block = std::uint32_t __attribute__((vector_size(16)));
 
-/// Masks size bytes, sizeof(Word) <= size <= 2 * sizeof(Word), by two words that may overlap. Both are loaded before one
-/// is stored, so that nothing is masked twice in place.
+/// Masks size bytes, sizeof(Word) <= size <= 2 * sizeof(Word), by two words that may overlap. Both are loaded before
+/// one is stored, so that nothing is masked twice in place.
 template <class Word>
 void mask_pair(std::byte* dst, const std::byte* src, std::size_t size, Word key, Word tail_key) noexcept {
     const std::size_t tail = size - sizeof(Word);
@@ -73,8 +73,12 @@ void mask_pair(std::byte* dst, const std::byte* src, std::size_t size, Word key,
     store(dst + tail, last);
 }
 
-inline std::uint64_t twice(std::uint32_t key) noexcept { return std::uint64_t{key} << 32u | key; }
-inline Block four_times(std::uint32_t key) noexcept { return Block{key, key, key, key}; }
+inline std::uint64_t twice(std::uint32_t key) noexcept {
+    return std::uint64_t{key} << 32u | key;
+}
+inline Block spread(std::uint32_t key) noexcept {
+    return Block{key, key, key, key};
+}
 
 /// 0 to 3 bytes.
 inline void mask_bytes(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
@@ -87,8 +91,8 @@ inline void mask_bytes(std::byte* dst, const std::byte* src, std::size_t size, s
 inline void mask_blocks(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
     constexpr std::size_t width = sizeof(Block);
     const std::size_t tail = size - 2 * width;
-    const Block front = four_times(key);
-    const Block back = four_times(turned(key, size));
+    const Block front = spread(key);
+    const Block back = spread(turned(key, size));
     const Block a = load<Block>(src) ^ front;
     const Block b = load<Block>(src + width) ^ front;
     const Block c = load<Block>(src + tail) ^ back;
@@ -103,7 +107,7 @@ inline void mask_blocks(std::byte* dst, const std::byte* src, std::size_t size, 
 inline void mask(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
     if (size >= wide_from) return mask_wide.load(std::memory_order_relaxed)(dst, src, size, key);
     if (size > 32) return mask_blocks(dst, src, size, key);
-    if (size >= 16) return mask_pair(dst, src, size, four_times(key), four_times(turned(key, size)));
+    if (size >= 16) return mask_pair(dst, src, size, spread(key), spread(turned(key, size)));
     if (size >= 8) return mask_pair(dst, src, size, twice(key), twice(turned(key, size)));
     if (size >= 4) return mask_pair(dst, src, size, key, turned(key, size));
     mask_bytes(dst, src, size, key);
@@ -115,7 +119,8 @@ inline std::uint32_t turned(MaskKey key, std::size_t offset) noexcept {
 
 }  // namespace mask_detail
 
-inline void mask_copy(std::byte* dst, const std::byte* src, std::size_t size, MaskKey key, std::size_t offset) noexcept {
+inline void mask_copy(std::byte* dst, const std::byte* src, std::size_t size, MaskKey key,
+                      std::size_t offset) noexcept {
     mask_detail::mask(dst, src, size, mask_detail::turned(key, offset));
 }
 

@@ -1,0 +1,309 @@
+#include "upgrade.hpp"
+
+#include "quote.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tern::core {
+namespace {
+
+/// RFC 6455 section 1.3.
+constexpr std::string_view guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+constexpr std::size_t key_size = 16;
+/// RFC 9110 section 15.2 sets no limit to interim responses; nobody needs that many.
+constexpr std::size_t max_interim = 8;
+/// In the detail of an error.
+constexpr std::size_t max_challenges = 4;
+constexpr std::size_t max_shown = 200;
+
+Error fault(Errc code, std::string detail) {
+    return {code, Phase::upgrade, std::move(detail)};
+}
+Error misuse(Errc code, std::string detail) {
+    return {code, Phase::none, std::move(detail)};
+}
+
+// --- the configuration
+// ---------------------------------------------------------------------------------------------------
+
+/// Headers that the handshake sets, or that would say that the request has a body.
+bool is_reserved(std::string_view name, const Config& config) {
+    constexpr std::string_view prefix = "Sec-WebSocket-";
+    if (iequals(name.substr(0, prefix.size()), prefix)) return true;
+    if (iequals(name, "Origin")) return !config.origin.empty();
+    constexpr std::string_view names[] = {"Host", "Upgrade", "Connection", "Content-Length", "Transfer-Encoding"};
+    return std::any_of(std::begin(names), std::end(names),
+                       [&](std::string_view other) { return iequals(name, other); });
+}
+
+/// The value may be a secret and is not shown.
+Error check_header(const Header& header, const Config& config) {
+    if (!is_token(header.name))
+        return misuse(Errc::invalid_header, "the name " + quoted(header.name) + " is not a token");
+    if (!is_field_value(header.value)) {
+        return misuse(Errc::invalid_header, "the value of " + quoted(header.name) + " contains a control character");
+    }
+    if (is_reserved(header.name, config)) return misuse(Errc::reserved_header, quoted(header.name));
+    return {};
+}
+
+bool has_header(const Config& config, std::string_view name) {
+    return count_fields(config.headers, name) != 0;
+}
+
+// --- the answer
+// ----------------------------------------------------------------------------------------------------------
+
+/// All values of the fields of that name, to be shown.
+std::string values(const HttpHead& head, std::string_view name) {
+    std::string all;
+    for (const Header& field : head.fields) {
+        if (!iequals(field.name, name)) continue;
+        if (!all.empty()) all += ", ";
+        all += field.value.substr(0, max_shown);
+        if (all.size() > max_shown) break;
+    }
+    return all;
+}
+
+std::string expected_and_received(std::string_view expected, const HttpHead& head, std::string_view name) {
+    const bool present = count_fields(head.fields, name) != 0;
+    return "expected " + quoted(expected) + " in " + std::string(name) + ", received " +
+           (present ? quoted(values(head, name), max_shown) : "no such header");
+}
+
+Error check_upgrade(const HttpHead& head) {
+    if (!has_token(head.fields, "Upgrade", "websocket")) {
+        return fault(Errc::upgrade_header, expected_and_received("websocket", head, "Upgrade"));
+    }
+    if (!has_token(head.fields, "Connection", "upgrade")) {
+        return fault(Errc::connection_header, expected_and_received("Upgrade", head, "Connection"));
+    }
+    return {};
+}
+
+Error check_accept(const HttpHead& head, std::string_view expected) {
+    constexpr std::string_view name = "Sec-WebSocket-Accept";
+    const std::size_t count = count_fields(head.fields, name);
+    if (count == 0) return fault(Errc::accept_missing, expected_and_received(expected, head, name));
+    if (count > 1)
+        return fault(Errc::duplicate_header, std::string(name) + ": " + quoted(values(head, name), max_shown));
+    const auto field = std::find_if(head.fields.begin(), head.fields.end(),
+                                    [&](const Header& other) { return iequals(other.name, name); });
+    if (field->value != expected) return fault(Errc::accept_mismatch, expected_and_received(expected, head, name));
+    return {};
+}
+
+/// Nothing is offered, so nothing can be chosen. Fields without an element choose nothing.
+Error check_extensions(const HttpHead& head) {
+    for (const Header& field : head.fields) {
+        std::string_view list = field.value;
+        std::string_view element;
+        if (iequals(field.name, "Sec-WebSocket-Extensions") && next_element(list, element)) {
+            return fault(Errc::extension_not_offered, "expected none, received " + quoted(element, max_shown));
+        }
+    }
+    return {};
+}
+
+/// Unlike in the request it is a single token (RFC 6455 section 11.3.4), and case matters (section 4.1).
+Error check_subprotocol(const HttpHead& head, const Config& config, std::string& chosen) {
+    constexpr std::string_view name = "Sec-WebSocket-Protocol";
+    const std::size_t count = count_fields(head.fields, name);
+    if (count == 0) return {};
+    const auto field = std::find_if(head.fields.begin(), head.fields.end(),
+                                    [&](const Header& other) { return iequals(other.name, name); });
+    std::string_view list = field->value;
+    std::string_view element;
+    const bool several = next_element(list, element) && next_element(list, element);
+    if (count > 1 || several) {
+        return fault(Errc::duplicate_header, std::string(name) + ": " + quoted(values(head, name), max_shown));
+    }
+    const auto& offered = config.subprotocols;
+    if (!config.accept_any_subprotocol && std::find(offered.begin(), offered.end(), field->value) == offered.end()) {
+        std::string all;
+        for (const std::string& one : offered) all += (all.empty() ? "" : ", ") + one;
+        return fault(Errc::subprotocol_not_offered, "expected " +
+                                                        (all.empty() ? "none" : "one of " + quoted(all, max_shown)) +
+                                                        ", received " + quoted(field->value, max_shown));
+    }
+    chosen = field->value;
+    return {};
+}
+
+/// Which headers tell a person what to do about a status.
+std::vector<std::string_view> telling_headers(int status) {
+    if (status >= 300 && status < 400) return {"Location"};
+    switch (status) {
+        case 401:
+            return {"WWW-Authenticate"};
+        case 407:
+            return {"Proxy-Authenticate"};
+        // RFC 6455 section 4.4 has 426; many servers say 400.
+        case 400:
+            return {"Sec-WebSocket-Version"};
+        case 426:
+            return {"Upgrade", "Sec-WebSocket-Version"};
+        case 429:
+        case 503:
+            return {"Retry-After"};
+        default:
+            return {};
+    }
+}
+
+std::string refusal_detail(const Response& response) {
+    std::string detail = std::to_string(response.status);
+    if (!response.reason.empty()) detail += ' ' + escaped(response.reason);
+    std::size_t shown = 0;
+    for (const std::string_view name : telling_headers(response.status)) {
+        for (const Header& field : response.headers) {
+            if (!iequals(field.name, name) || ++shown > max_challenges) continue;
+            detail += "; " + std::string(name) + ": " + escaped(field.value, max_shown);
+        }
+    }
+    return detail;
+}
+
+}  // namespace
+
+Error check_upgrade_config(const Config& config) {
+    for (const Header& header : config.headers) {
+        if (Error error = check_header(header, config)) return error;
+    }
+    if (!is_field_value(config.origin)) return misuse(Errc::invalid_header, "origin contains a control character");
+    for (auto it = config.subprotocols.begin(); it != config.subprotocols.end(); ++it) {
+        if (!is_token(*it)) return misuse(Errc::invalid_subprotocol, quoted(*it) + " is not a token");
+        if (std::find(config.subprotocols.begin(), it, *it) != it) {
+            return misuse(Errc::invalid_subprotocol, quoted(*it) + " is given twice");
+        }
+    }
+    return {};
+}
+
+Upgrade::Upgrade(const Config& config, const Url& url, Crypto& crypto) : config_(config), url_(url), crypto_(crypto) {
+    parser_.emplace(config_.limits.max_head_size, config_.limits.max_head_fields);
+}
+
+Handshaker::Status Upgrade::advance(Buffer& in, std::string& out) {
+    if (stage_ == Stage::request) write_request(out);
+    while (stage_ == Stage::head && !in.empty()) {
+        const auto parsed = parser_->advance(in);
+        if (parsed == HttpHeadParser::Status::failed) fail(parser_->error());
+        if (parsed == HttpHeadParser::Status::done) take_head();
+    }
+    if (stage_ == Stage::body) {
+        body_->advance(in);
+        if (body_->finished()) refuse();
+    }
+    return status();
+}
+
+Handshaker::Status Upgrade::on_eof() {
+    return end(Errc::upgrade_eof);
+}
+Handshaker::Status Upgrade::on_deadline() {
+    return end(Errc::upgrade_timeout);
+}
+
+/// RFC 6455 section 4.1, second half, and section 10.5 for Authorization.
+void Upgrade::write_request(std::string& out) {
+    std::array<std::byte, key_size> nonce{};
+    if (!crypto_.random_bytes(nonce)) return fail(fault(Errc::no_entropy, "for Sec-WebSocket-Key"));
+    key_ = crypto_.base64(nonce);
+
+    const auto add = [&](std::string_view name, std::string_view value) {
+        out.append(name).append(": ").append(value).append("\r\n");
+    };
+    out.append("GET ").append(url_.target).append(" HTTP/1.1\r\n");
+    add("Host", url_.host_header());
+    add("Upgrade", "websocket");
+    add("Connection", "Upgrade");
+    add("Sec-WebSocket-Key", key_);
+    add("Sec-WebSocket-Version", "13");
+    std::string subprotocols;
+    for (const std::string& one : config_.subprotocols) subprotocols += (subprotocols.empty() ? "" : ", ") + one;
+    if (!subprotocols.empty()) add("Sec-WebSocket-Protocol", subprotocols);
+    if (!config_.origin.empty()) add("Origin", config_.origin);
+    if (url_.has_user_info && !has_header(config_, "Authorization")) {
+        add("Authorization", "Basic " + crypto_.base64(as_bytes(url_.user + ':' + url_.password)));
+    }
+    if (!has_header(config_, "User-Agent")) add("User-Agent", "tern");
+    for (const Header& header : config_.headers) add(header.name, header.value);
+    out.append("\r\n");
+    stage_ = Stage::head;
+}
+
+void Upgrade::take_head() {
+    HttpHead& head = parser_->head();
+    if (head.status == 101) return judge(head);
+    if (head.status >= 200) return expect_body(head);
+    // RFC 9110 section 15.2: interim responses that were not asked for are ignored.
+    if (++interim_ > max_interim) {
+        return fail(fault(Errc::response_malformed, "more than " + std::to_string(max_interim) + " interim responses"));
+    }
+    parser_.emplace(config_.limits.max_head_size, config_.limits.max_head_fields);
+}
+
+void Upgrade::judge(HttpHead& head) {
+    const auto digest = crypto_.sha1(as_bytes(key_ + std::string(guid)));
+    if (Error error = check_upgrade(head)) return fail(std::move(error));
+    if (Error error = check_accept(head, crypto_.base64(digest))) return fail(std::move(error));
+    if (Error error = check_extensions(head)) return fail(std::move(error));
+    if (Error error = check_subprotocol(head, config_, result_.subprotocol)) return fail(std::move(error));
+    result_.response.status = head.status;
+    result_.response.reason = std::move(head.reason);
+    result_.response.headers = std::move(head.fields);
+    stage_ = Stage::done;
+}
+
+void Upgrade::expect_body(HttpHead& head) {
+    body_.emplace(head, config_.limits.max_error_body);
+    error_.response.status = head.status;
+    error_.response.reason = std::move(head.reason);
+    error_.response.headers = std::move(head.fields);
+    stage_ = Stage::body;
+}
+
+void Upgrade::refuse() {
+    Error error = fault(Errc::upgrade_refused, refusal_detail(error_.response));
+    error.response = std::move(error_.response);
+    error.response.body = std::move(body_->body());
+    fail(std::move(error));
+}
+
+/// The end of the stream and the deadline decide alike: a status is an answer, whatever is missing of its body.
+Handshaker::Status Upgrade::end(Errc code_without_head) {
+    if (stage_ == Stage::body) refuse();
+    if (stage_ == Stage::request || stage_ == Stage::head) fail(fault(code_without_head, progress()));
+    return status();
+}
+
+void Upgrade::fail(Error error) {
+    error_ = std::move(error);
+    stage_ = Stage::failed;
+}
+
+/// How much of the answer had arrived.
+std::string Upgrade::progress() {
+    std::string text;
+    if (interim_ != 0)
+        text = std::to_string(interim_) + (interim_ == 1 ? " interim response" : " interim responses") + ", then ";
+    const std::size_t received = parser_->received();
+    if (received == 0) return text + "nothing of the answer had arrived";
+    text += std::to_string(received) + " bytes of the answer's head had arrived";
+    const HttpHead& head = parser_->head();
+    if (head.status != 0) text += " (" + std::to_string(head.status) + ' ' + escaped(head.reason) + ')';
+    return text;
+}
+
+Handshaker::Status Upgrade::status() const noexcept {
+    if (stage_ == Stage::failed) return Status::failed;
+    return stage_ == Stage::done ? Status::done : Status::need_input;
+}
+
+}  // namespace tern::core

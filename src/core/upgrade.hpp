@@ -1,0 +1,62 @@
+// The upgrade of a connection from HTTP/1.1 to WebSocket: the request, and the judgement of the answer (RFC 6455
+// section 4.1).
+#pragma once
+
+#include "handshaker.hpp"
+#include "http_body.hpp"
+#include "http_head.hpp"
+#include "url.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <tern/config.hpp>
+#include <tern/core.hpp>
+#include <tern/error.hpp>
+#include <tern/message.hpp>
+
+namespace tern::core {
+
+/// What of the configuration goes into the request: `invalid_header`, `reserved_header` or `invalid_subprotocol`.
+[[nodiscard]] Error check_upgrade_config(const Config& config);
+
+class Upgrade final : public Handshaker {
+public:
+    /// The references outlive the handshake; the configuration has passed `check_upgrade_config`.
+    Upgrade(const Config& config, const Url& url, Crypto& crypto);
+
+    Status advance(Buffer& in, std::string& out) override;
+    Status on_eof() override;
+    Status on_deadline() override;
+    [[nodiscard]] const Error& error() const override { return error_; }
+    /// The 101 and what was agreed on; complete when done. `peer` is filled in by the caller.
+    [[nodiscard]] Handshake& result() noexcept { return result_; }
+
+private:
+    enum class Stage : std::uint8_t { request, head, body, done, failed };
+
+    void write_request(std::string& out);
+    void take_head();
+    void judge(HttpHead& head);
+    void expect_body(HttpHead& head);
+    void refuse();
+    Status end(Errc code_without_head);
+    void fail(Error error);
+    [[nodiscard]] std::string progress();
+    [[nodiscard]] Status status() const noexcept;
+
+    const Config& config_;
+    const Url& url_;
+    Crypto& crypto_;
+    Stage stage_ = Stage::request;
+    std::string key_;
+    std::optional<HttpHeadParser> parser_;
+    std::size_t interim_ = 0;  ///< Interim responses so far.
+    std::optional<HttpBodyReader> body_;
+    Error error_;
+    Handshake result_;
+};
+
+}  // namespace tern::core

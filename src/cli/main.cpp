@@ -1,0 +1,108 @@
+// The `tern` command.
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "connect_command.hpp"
+#include "demo_command.hpp"
+#include "echo_command.hpp"
+#include "exit_code.hpp"
+
+namespace {
+
+using namespace tern::cli;
+
+/// "Name: value", as curl's -H has it.
+tern::Header parse_header(const std::string& line) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos || colon == 0) throw CLI::ValidationError("-H", "write it as 'Name: value'");
+    const std::size_t value = line.find_first_not_of(" \t", colon + 1);
+    return {line.substr(0, colon), value == std::string::npos ? "" : line.substr(value)};
+}
+
+struct ConnectArguments {
+    ConnectOptions options;
+    std::vector<std::string> headers;
+    double ping_interval = 20;
+    bool reconnect = false;
+};
+
+void add_connect(CLI::App& app, ConnectArguments& arguments) {
+    CLI::App* command = app.add_subcommand("connect", "Send lines of standard input as messages, print what arrives");
+    tern::Config& config = arguments.options.config;
+    command->add_option("URL", config.url, "ws://host[:port][/path]")->required();
+    command->add_option("-H,--header", arguments.headers, "A header for the upgrade, 'Name: value' (repeatable)")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_option("--subprotocol", config.subprotocols, "Offer a subprotocol (repeatable)")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_option("--origin", config.origin, "The Origin header");
+    command->add_flag("--binary", arguments.options.binary, "Send lines as binary messages");
+    command->add_option("--ping-interval", arguments.ping_interval, "Seconds between pings; 0: none")
+        ->check(CLI::Range(0.0, 86400.0))
+        ->capture_default_str();
+    command->add_option("--max-message-size", config.limits.max_message_size, "Bytes of the largest message accepted")
+        ->capture_default_str();
+    command->add_flag("--once", arguments.options.once, "End after the first message received");
+    command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
+    command->add_flag("-v,--verbose", arguments.options.verbose, "Tell what happens, on standard error");
+    command->footer(exit_code_help);
+}
+
+int run_connect(ConnectArguments& arguments) {
+    tern::Config& config = arguments.options.config;
+    for (const std::string& line : arguments.headers) config.headers.push_back(parse_header(line));
+    config.keepalive.interval = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.ping_interval * 1000));
+    config.reconnect.enabled = arguments.reconnect;
+    return connect(arguments.options);
+}
+
+void add_echo(CLI::App& app, EchoOptions& options) {
+    CLI::App* command = app.add_subcommand("echo", "An echo server for trials");
+    command->add_option("--port", options.port, "0: a free one")->capture_default_str();
+    command->add_option("--host", options.host, "The address to listen on")->capture_default_str();
+    command->add_option("--subprotocol", options.subprotocol, "Chosen if the client offers it");
+    command->add_option("--fragment", options.fragment, "Answer in fragments of so many bytes; 0: in one frame");
+    command->footer(
+        "Paths for trials: /close/CODE closes at once, /status/CODE refuses the upgrade, /silent never answers.");
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("tern: a WebSocket client that stays up", "tern");
+    app.set_version_flag("--version", "tern " TERN_VERSION);
+    app.require_subcommand(1);
+    app.footer(exit_code_help);
+    ConnectArguments connect_arguments;
+    EchoOptions echo_options;
+    std::string demo_url;
+    add_connect(app, connect_arguments);
+    add_echo(app, echo_options);
+    app.add_subcommand("demo", "Show the client at work against an echo server")
+        ->add_option("URL", demo_url, "Of the echo server, as `tern echo` prints it")
+        ->required();
+    try {
+        app.parse(argc, argv);
+        if (app.got_subcommand("connect")) return run_connect(connect_arguments);
+        if (app.got_subcommand("echo")) return echo(echo_options);
+        return demo(demo_url);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? exit_ok : exit_usage;
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "tern: {}\n", error.what());
+        return exit_failure;
+    }
+}

@@ -1,0 +1,70 @@
+// Events as a user could have kept them, and the judge of their order.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tern/core.hpp>
+
+#include "reference_codec.hpp"
+
+namespace tern::sim {
+
+/// An owned copy of an event.
+struct Entry {
+    TimePoint at;
+    Event::Kind kind = Event::Kind::connecting;
+    Opcode opcode = Opcode::binary;
+    std::string bytes;
+    ChunkView chunk;  ///< Without its bytes, which stand in `bytes`.
+    std::uint32_t attempt = 0;
+    std::chrono::milliseconds delay{0};
+    std::chrono::microseconds round_trip{-1};
+    Handshake handshake;
+    CloseInfo close;
+    Error error;
+
+    /// Nothing may follow in this life.
+    [[nodiscard]] bool is_final() const {
+        return kind == Event::Kind::failed || (kind == Event::Kind::closed && !close.will_reconnect);
+    }
+};
+
+Entry copy_of(const Event& event, TimePoint at);
+/// One line, without the time.
+std::string describe(const Entry& entry);
+/// All lines; chunks of one message are joined, so that it does not matter how the bytes arrived.
+std::string describe(const std::vector<Entry>& log);
+
+/// Judges one event after the other by the rules of message.hpp.
+class EventJudge {
+public:
+    explicit EventJudge(std::size_t max_message_size) : max_message_size_(max_message_size) {}
+
+    void on_start() { ++starts_; }
+    /// What is wrong with it; empty if nothing is.
+    [[nodiscard]] std::string judge(const Event& event);
+    [[nodiscard]] bool ended() const { return stage_ == Stage::idle; }
+
+private:
+    enum class Stage { idle, connecting, open, closing, closed, reconnecting };
+
+    [[nodiscard]] std::string judge_life(const Event& event);
+    [[nodiscard]] std::string judge_traffic(const Event& event);
+    [[nodiscard]] std::string judge_chunk(const ChunkView& chunk);
+
+    std::size_t max_message_size_;
+    std::uint32_t starts_ = 0;  ///< Whose first event has not come yet.
+    Stage stage_ = Stage::idle;
+    std::uint32_t attempt_ = 0;
+
+    bool in_message_ = false;
+    std::size_t message_size_ = 0;
+    std::uint64_t frame_offset_ = 0;
+    std::uint64_t frame_length_ = 0;
+    Opcode message_opcode_ = Opcode::binary;
+    Utf8Check text_;
+};
+
+}  // namespace tern::sim

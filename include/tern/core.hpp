@@ -4,12 +4,14 @@
 //
 // Programs use `tern::Client` instead; this header is for those who bring their own event loop.
 //
-// How to drive it (the pump):
+// How to drive it (the pump), after every report of the world:
 //
-//     core.settle(now);
-//     while (core.next(command)) carry it out;          // resolve, connect, close, ...
-//     while (core.next(event)) deliver it;              // user code
-//     core.settle(now);
+//     do {
+//         core.settle(now);
+//         while (core.next(command)) carry it out;      // resolve, connect, close, ...
+//         while (core.next(event)) deliver it;          // user code
+//         core.settle(now);                             // what was received takes effect
+//     } while (that made more events or commands);
 //     for each stream: write core.tx(stream) to its socket, report with tx_consume
 //     arm one timer for core.deadline()
 //     read into core.rx_space(stream), report with rx_commit

@@ -159,7 +159,8 @@ void Runner::post_pump() {
 
 void Runner::pump() {
     Taken taken = Taken::some;
-    while (taken == Taken::some) {
+    // A failure of what was received makes no event before it is settled, hence twice at least.
+    for (int round = 0; round < 2 || taken == Taken::some; ++round) {
         bool stopping = false;
         {
             const Lock lock(mutex_);

@@ -164,7 +164,6 @@ bool next_element(std::string_view& list, std::string_view& element) noexcept {
             if (list[end] == '"') in_string = !in_string;
             if (in_string && list[end] == '\\') ++end;  // the next character is quoted
         }
-        end = std::min(end, list.size());
         element = trim(list.substr(0, end));
         list.remove_prefix(std::min(end + 1, list.size()));
         if (!element.empty()) return true;

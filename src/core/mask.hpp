@@ -25,8 +25,8 @@ inline void mask_in_place(std::byte* data, std::size_t size, MaskKey key, std::s
 
 namespace mask_detail {
 
-/// Masks at least `wide_from` bytes; `key` is that of `turned_key` for the first byte. `dst` and `src` are disjoint or
-/// the same.
+/// Masks at least `wide_from` bytes by a key that is `turned` to the first of them. `dst` and `src` are disjoint or the
+/// same.
 using MaskFunction = void(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept;
 
 inline constexpr std::size_t wide_from = 65;
@@ -59,10 +59,14 @@ void store(std::byte* to, Word word) noexcept {
     std::memcpy(to, &word, sizeof word);
 }
 
+inline std::uint32_t turned(MaskKey key, std::size_t offset) noexcept {
+    return turned(load<std::uint32_t>(key.data()), offset);
+}
+
 /// 16 bytes: a register of SSE2 or NEON, which every x86-64 and AArch64 has. Elsewhere the compiler uses what there is.
 using Block = std::uint32_t __attribute__((vector_size(16)));
 
-/// Masks size bytes, sizeof(Word) <= size <= 2 * sizeof(Word), by two words that may overlap. Both are loaded before
+/// Masks `size` bytes, sizeof(Word) <= size <= 2 * sizeof(Word), by two words that may overlap. Both are loaded before
 /// one is stored, so that nothing is masked twice in place.
 template <class Word>
 void mask_pair(std::byte* dst, const std::byte* src, std::size_t size, Word key, Word tail_key) noexcept {
@@ -111,10 +115,6 @@ inline void mask(std::byte* dst, const std::byte* src, std::size_t size, std::ui
     if (size >= 8) return mask_pair(dst, src, size, twice(key), twice(turned(key, size)));
     if (size >= 4) return mask_pair(dst, src, size, key, turned(key, size));
     mask_bytes(dst, src, size, key);
-}
-
-inline std::uint32_t turned(MaskKey key, std::size_t offset) noexcept {
-    return turned(load<std::uint32_t>(key.data()), offset);
 }
 
 }  // namespace mask_detail

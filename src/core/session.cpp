@@ -165,7 +165,7 @@ void Session::on_peer_close(TimePoint now) {
     if (by_peer_) sent_code_ = reader_.close_frame().code;
     if (!outbox_.close_final()) {
         const std::string body = by_peer_ ? close_body(sent_code_, {}) : close_body_;
-        if (const std::error_code error = outbox_.push_urgent_close(as_bytes(body))) {
+        if (const std::error_code error = queue_close(body)) {
             return end(Error(static_cast<Errc>(error.value()), Phase::closing));
         }
     }
@@ -179,10 +179,17 @@ void Session::fail(Error error, TimePoint now) {
     assert(row != nullptr && row->close_code != 0);
     if (!outbox_.close_final()) {
         sent_code_ = CloseCode{row->close_code};
-        if (outbox_.push_urgent_close(as_bytes(close_body(sent_code_, row->text)))) return end(std::move(error));
+        if (queue_close(close_body(sent_code_, row->text))) return end(std::move(error));
     }
     error_ = std::move(error);
     enter(State::failing, now + std::min(fail_linger, config_.timeouts.close));
+}
+
+/// What the user sent before, such as the answer to the last good message, still goes first, if the kernel has not
+/// refused any of it. A backlog is overtaken and dropped: the peer may never read it.
+std::error_code Session::queue_close(const std::string& body) {
+    const bool backlog = blocked_ || close_requested_;
+    return backlog ? outbox_.push_urgent_close(as_bytes(body)) : outbox_.push_close(as_bytes(body));
 }
 
 void Session::enter(State state, TimePoint deadline) noexcept {

@@ -87,6 +87,7 @@ private:
     void on_peer_close(TimePoint now);
     void fail(Error error, TimePoint now);
     void end(Error error);
+    [[nodiscard]] std::error_code queue_close(const std::string& body);
     void enter(State state, TimePoint deadline) noexcept;
     [[nodiscard]] std::error_code may_send() const noexcept;
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin);

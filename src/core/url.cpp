@@ -236,7 +236,7 @@ Error read_user_info(std::string_view text, const Parts& parts, Url& url) {
 /// nontransitional).
 Error to_ascii(std::string& name) {
     char* converted = nullptr;
-    const int status = idn2_to_ascii_8z(name.c_str(), &converted, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
+    const int status = idn2_to_ascii_8z(name.c_str(), &converted, IDN2_NONTRANSITIONAL);
     if (status == IDN2_MALLOC) return Errc::out_of_memory;
     if (status != IDN2_OK) return fault(Errc::url_host, quoted(name) + ": " + idn2_strerror(status));
     name = converted;
@@ -279,7 +279,7 @@ Error read_name(std::string_view text, const Parts& parts, Url& url) {
     url.host = lower(name);
 
     std::string_view labels = url.host;
-    if (labels.size() > 1 && labels.ends_with('.')) labels.remove_suffix(1);  // the root
+    if (labels.ends_with('.')) labels.remove_suffix(1);  // the root
     if (labels.size() > max_name_size) {
         return fault(Errc::url_host, quoted(url.host) + ": it is longer than 253 characters");
     }
@@ -299,7 +299,6 @@ Error read_address_literal(std::string_view text, const Parts& parts, Url& url) 
     url.host_is_ipv6 = true;
     const std::size_t percent = std::min(inside.find('%'), inside.size());
     url.host = lower(inside.substr(0, percent));
-    if (url.host.starts_with('v')) return fault(Errc::url_host, quoted(parts.host) + ": it is no IPv6 address");
     if (percent == inside.size()) return {};
 
     const std::string_view zone = inside.substr(percent);

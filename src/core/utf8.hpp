@@ -12,7 +12,7 @@ namespace tern::core {
 
 namespace utf8_detail {
 
-/// What may come next.
+/// Where in the text a check stands. The other values lie inside a character; only utf8.cpp names them.
 enum class Utf8State : std::uint8_t { boundary, failed = 6 };
 
 Utf8State walk(Utf8State state, Bytes bytes) noexcept;

@@ -1,6 +1,6 @@
-// What a server sends on an open connection: any bytes, in any pieces, through a buffer of any size. They are read in two
-// ways, whole and in pieces, and have to mean the same both times, and the same as to a reference that looks at all of
-// them at once.
+// What a server sends on an open connection: any bytes, in any pieces, through a buffer of any size. They are read in
+// two ways, whole and in pieces, and have to mean the same both times, and the same as to a reference that looks at all
+// of them at once.
 //
 // The input: a byte of settings, three sizes of pieces, and the bytes of the server.
 #include "buffer.hpp"
@@ -71,7 +71,7 @@ std::string line(std::string_view kind, std::string_view payload) {
     return std::string(kind).append(" ").append(payload);
 }
 
-// --- the reader under test ---------------------------------------------------------------------------------------------
+// --- the reader under test -------------------------------------------------------------------------------------------
 
 class Run {
 public:
@@ -121,8 +121,10 @@ private:
     void note(const Event& event) {
         const std::string_view payload = tern::as_text(event.bytes);
         switch (event.kind) {
-            case Event::Kind::message: return note_message(static_cast<unsigned>(event.opcode), payload);
-            case Event::Kind::chunk: return note_chunk(event.chunk);
+            case Event::Kind::message:
+                return note_message(static_cast<unsigned>(event.opcode), payload);
+            case Event::Kind::chunk:
+                return note_chunk(event.chunk);
             case Event::Kind::ping:
             case Event::Kind::pong:
                 require(payload.size() <= 125, "control frames are short");
@@ -133,7 +135,8 @@ private:
                 const auto code = static_cast<unsigned>(close.code);
                 return meaning_.events.push_back(line("close " + std::to_string(code), close.reason));
             }
-            default: require(false, "a reader has no other events");
+            default:
+                require(false, "a reader has no other events");
         }
     }
 
@@ -179,13 +182,14 @@ private:
     std::size_t frames_of_message_ = 0;
 };
 
-// --- the reference -----------------------------------------------------------------------------------------------------
+// --- the reference ---------------------------------------------------------------------------------------------------
 
 /// Reads a stream that lies there as a whole, RFC 6455 section 5 from the beginning to the end.
 class Reference {
 public:
     Reference(std::string_view stream, std::uint64_t limit) : rest_(stream), limit_(limit) {
-        while (meaning_.end == "open" && next_frame()) {}
+        while (meaning_.end == "open" && next_frame()) {
+        }
     }
 
     [[nodiscard]] const Meaning& meaning() const { return meaning_; }
@@ -297,7 +301,7 @@ private:
     unsigned opcode_ = 0;
 };
 
-// --- both --------------------------------------------------------------------------------------------------------------
+// --- both ------------------------------------------------------------------------------------------------------------
 
 void compare(const Meaning& meaning, const Meaning& reference, Delivery delivery) {
     if (meaning.end != reference.end) std::fprintf(stderr, "%s: ", meaning.end.c_str());

@@ -26,7 +26,8 @@ namespace {
 constexpr auto untouched = static_cast<Errc>(1);
 constexpr MaskKey key{std::byte{0x37}, std::byte{0xfa}, std::byte{0x21}, std::byte{0x3d}};
 
-/// A run of `read_frame_header` on an allocation of exactly these bytes, so that AddressSanitizer sees a read behind them.
+/// A run of `read_frame_header` on an allocation of exactly these bytes, so that AddressSanitizer sees a read behind
+/// them.
 struct Reading {
     explicit Reading(std::string_view bytes) {
         const std::vector<std::byte> exact(as_bytes(bytes).begin(), as_bytes(bytes).end());
@@ -78,9 +79,11 @@ void expect_failure(const std::string& bytes, Errc error) {
     }
 }
 
-// --- reading -----------------------------------------------------------------------------------------------------------
+// --- reading ---------------------------------------------------------------------------------------------------------
 
-TEST(FrameReadTest, NothingNeedsInput) { EXPECT_EQ(Reading("").status, FrameStatus::need_input); }
+TEST(FrameReadTest, NothingNeedsInput) {
+    EXPECT_EQ(Reading("").status, FrameStatus::need_input);
+}
 
 TEST(FrameReadTest, EveryOpcodeThatHasAMeaning) {
     for (const unsigned opcode : {0u, 1u, 2u, 8u, 9u, 10u}) {
@@ -167,7 +170,7 @@ TEST(FrameReadTest, OverflowFailsAtTheThirdByte) {
     expect_ready(bytes_of({0x82, 126, 0x80, 0}), Opcode::binary, true, 0x8000);
 }
 
-// --- writing -----------------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------
 
 /// The bytes written, into an allocation of exactly the size that was announced.
 std::string written(Opcode opcode, bool fin, std::uint64_t length) {

@@ -86,6 +86,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "abc", false},
         Framing{"length_negative", head_of(404, {{"Content-Length", "-1"}}), "abc", "abc", false},
         Framing{"length_empty", head_of(404, {{"Content-Length", ""}}), "abc", "abc", false},
+        Framing{"length_not_a_number", head_of(404, {{"Content-Length", "0x"}}), std::string(100, 'a'),
+                std::string(100, 'a'), false},
+        Framing{"length_with_other_elements", head_of(404, {{"Content-Length", "x, 1"}}), "abc", "abc", false},
+        Framing{"length_that_wraps", head_of(404, {{"Content-Length", "18446744073709551617"}}), "abc", "abc", false},
+        Framing{"chunked_in_another_field", head_of(404, {{"Content-Length", "2"}, {"X", "chunked"}}), "ab", "ab"},
         Framing{"other_encoding", head_of(404, {{"Transfer-Encoding", "chunked, gzip"}, {"Content-Length", "1"}}),
                 "abc", "abc", false},
 
@@ -105,7 +110,9 @@ INSTANTIATE_TEST_SUITE_P(
         Framing{"chunk_with_binary", chunked(), "4\r\n\r\n\0\xff\r\n0\r\n"s, "\r\n\0\xff"s},
 
         // Broken framing ends the body; what is there is kept.
-        Framing{"chunk_without_size", chunked(), "\r", ""}, Framing{"chunk_with_extension_only", chunked(), ";", ""},
+        Framing{"chunk_without_size", chunked(), "\r", ""},
+        Framing{"second_chunk_without_size", chunked(), "1\r\na\r\n\r", "a"},
+        Framing{"chunk_with_extension_only", chunked(), ";", ""},
         Framing{"chunk_size_not_hexadecimal", chunked(), "1g", ""}, Framing{"chunk_size_negative", chunked(), "-", ""},
         Framing{"chunk_size_overflow", chunked(), "11111111111111111", ""},
         Framing{"chunk_size_with_lf", chunked(), "3\n", ""}, Framing{"chunk_size_with_cr_only", chunked(), "3\ra", ""},
@@ -123,6 +130,12 @@ TEST(HttpBody, IsFinishedAtTheLimit) {
     }
     EXPECT_EQ(run_every_way(body_case(head_of(404, {}), "hello", 5)).summary, "hello");
     EXPECT_EQ(run_every_way(body_case(chunked(), "3\r\nhel\r\nfff\r\nlo", 5)).status, Handshaker::Status::done);
+}
+
+TEST(HttpBody, ManySmallChunks) {
+    std::string input;
+    for (int i = 0; i < 200; ++i) input += "1\r\na\r\n";
+    EXPECT_EQ(run_every_way(body_case(chunked(), input)).summary, std::string(200, 'a'));
 }
 
 TEST(HttpBody, ALimitOfZeroWantsNothing) {

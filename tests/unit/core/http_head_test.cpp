@@ -243,6 +243,10 @@ TEST(HttpHead, OneByteMoreThanTheLimitIsTooMuch) {
     }
 }
 
+TEST(HttpHead, NothingBeyondTheLimitIsLookedAt) {
+    EXPECT_EQ(run_every_way(head_case("HTTQ", 3)).error, Errc::response_head_too_large);
+}
+
 TEST(HttpHead, AnEndlessLineEndsAtTheLimit) {
     for (const std::string& begin : {"HTTP/1.1 200 "s, "HTTP/1.1 200 OK\r\n"s, "HTTP/1.1 200 OK\r\na: "s}) {
         HandshakeCase test = head_case(begin + std::string(plenty, 'x'), plenty);

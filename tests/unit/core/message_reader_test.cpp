@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +15,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <malloc.h>
 #if defined(__SANITIZE_ADDRESS__)
 #define TERN_TEST_ASAN 1
 #elif defined(__has_feature)
@@ -23,16 +23,16 @@
 #endif
 #endif
 #if defined(TERN_TEST_ASAN)
-#include <sanitizer/allocator_interface.h>
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 #endif
 
 namespace tern::core {
 namespace {
 
-using wire::frame;
 using wire::fragment;
+using wire::frame;
 
-// --- the harness -------------------------------------------------------------------------------------------------------
+// --- the harness -----------------------------------------------------------------------------------------------------
 
 /// The smallest buffer that every control frame fits into.
 constexpr std::size_t smallest_buffer = 2 + max_control_payload;
@@ -49,7 +49,8 @@ struct Setup {
 class Feed {
 public:
     explicit Feed(const Setup& setup)
-        : memory_(new std::byte[setup.capacity]), in({memory_.get(), setup.capacity}),
+        : memory_(new std::byte[setup.capacity]),
+          in({memory_.get(), setup.capacity}),
           reader(setup.delivery, setup.limit) {}
 
     /// Takes the bytes in as large pieces as the buffer has room for.
@@ -107,15 +108,20 @@ private:
         payloads.emplace_back(as_text(event.bytes));
         const auto opcode = static_cast<unsigned>(event.opcode);
         switch (event.kind) {
-            case Event::Kind::message: return note_message(opcode, payloads.back());
-            case Event::Kind::chunk: return note_chunk(event.chunk);
+            case Event::Kind::message:
+                return note_message(opcode, payloads.back());
+            case Event::Kind::chunk:
+                return note_chunk(event.chunk);
             case Event::Kind::ping:
             case Event::Kind::pong:
                 record.push_back(std::string(event_name(event.kind)) + " " + wire::shown(payloads.back()));
                 EXPECT_EQ(event.kind == Event::Kind::ping ? wire::ping : wire::pong, opcode);
                 return;
-            case Event::Kind::closing: record.push_back("Close"); return;
-            default: ADD_FAILURE() << "a reader has no event " << event_name(event.kind);
+            case Event::Kind::closing:
+                record.push_back("Close");
+                return;
+            default:
+                ADD_FAILURE() << "a reader has no event " << event_name(event.kind);
         }
     }
 
@@ -219,7 +225,7 @@ std::string text_of(std::size_t size) {
     return text;
 }
 
-// --- messages ----------------------------------------------------------------------------------------------------------
+// --- messages --------------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, WholeMessages) {
     expect_record("", {});
@@ -253,11 +259,11 @@ TEST(MessageReaderTest, Fragments) {
 }
 
 TEST(MessageReaderTest, ControlFramesBetweenFragments) {
-    expect_record(frame(wire::ping, "0") + fragment(wire::text, "one") + frame(wire::ping, "1") +
-                      frame(wire::pong, "2") + fragment(wire::continuation, " two") + frame(wire::ping, "") +
-                      frame(wire::continuation, " three") + frame(wire::pong, "3"),
-                  {R"(ping "0")", R"(ping "1")", R"(pong "2")", R"(ping "")", R"(text "one two three")",
-                   R"(pong "3")"});
+    expect_record(
+        frame(wire::ping, "0") + fragment(wire::text, "one") + frame(wire::ping, "1") + frame(wire::pong, "2") +
+            fragment(wire::continuation, " two") + frame(wire::ping, "") + frame(wire::continuation, " three") +
+            frame(wire::pong, "3"),
+        {R"(ping "0")", R"(ping "1")", R"(pong "2")", R"(ping "")", R"(text "one two three")", R"(pong "3")"});
     // A text that is split inside a character does not mind a ping there.
     expect_record(fragment(wire::text, "\xe2\x82") + frame(wire::ping, "\xff") + frame(wire::continuation, "\xac"),
                   {"ping \"\xff\"", "text \"\xe2\x82\xac\""});
@@ -275,15 +281,15 @@ TEST(MessageReaderTest, ControlFramesOfEveryAllowedSize) {
 }
 
 TEST(MessageReaderTest, SizesAroundTheBufferAndTheLengthForms) {
-    for (const std::size_t size : {61u, 62u, 63u, 64u, 65u, 120u, 123u, 124u, 125u, 126u, 127u, 128u, 4091u, 4092u, 4093u,
-                                   4096u, 4097u, 8200u, 65535u, 65536u, 70000u}) {
+    for (const std::size_t size : {61u,  62u,   63u,   64u,   65u,   120u,  123u,  124u,   125u,   126u,  127u,
+                                   128u, 4091u, 4092u, 4093u, 4096u, 4097u, 8200u, 65535u, 65536u, 70000u}) {
         SCOPED_TRACE(size);
         const std::string payload = text_of(size);
         const std::string line = "text " + wire::shown(payload);
         expect_record(frame(wire::text, payload), {line});
-        expect_record(fragment(wire::text, payload.substr(0, size / 3)) +
-                          frame(wire::continuation, payload.substr(size / 3)),
-                      {line});
+        expect_record(
+            fragment(wire::text, payload.substr(0, size / 3)) + frame(wire::continuation, payload.substr(size / 3)),
+            {line});
     }
 }
 
@@ -307,7 +313,7 @@ TEST(MessageReaderTest, WhatIsNotCompleteIsNotDelivered) {
     }
 }
 
-// --- where messages are put ----------------------------------------------------------------------------------------------
+// --- where messages are put ------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, AFrameThatFitsStaysInTheBuffer) {
     for (const std::size_t size : {1u, 125u, 126u, 200u, 250u, 251u, 252u, 253u, 300u, 1000u}) {
@@ -335,7 +341,8 @@ TEST(MessageReaderTest, ChunksStayInTheBuffer) {
 }
 
 TEST(MessageReaderTest, AMessageStaysUntilTheNextIsAskedFor) {
-    for (const std::string& script : {frame(wire::text, "hello"), fragment(wire::text, "hel") + frame(wire::continuation, "lo")}) {
+    for (const std::string& script :
+         {frame(wire::text, "hello"), fragment(wire::text, "hel") + frame(wire::continuation, "lo")}) {
         Feed feed({});
         const std::string more = frame(wire::text, "world");
         std::memcpy(feed.in.writable().data(), script.data(), script.size());
@@ -354,7 +361,7 @@ TEST(MessageReaderTest, AMessageStaysUntilTheNextIsAskedFor) {
     }
 }
 
-// --- order of frames -----------------------------------------------------------------------------------------------------
+// --- order of frames -------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, ContinuationOfNothing) {
     for (const bool fin : {false, true}) {
@@ -412,17 +419,24 @@ TEST(MessageReaderTest, DetailOfAReservedOpcode) {
     EXPECT_NE(feed.reader.error_detail().find("11"), std::string::npos) << feed.reader.error_detail();
 }
 
-// --- text ----------------------------------------------------------------------------------------------------------------
+// --- text ------------------------------------------------------------------------------------------------------------
 
 /// A text whose last byte is the first that no continuation can make valid.
 const std::vector<std::string>& impossible_texts() {
     static const std::vector<std::string> all = [] {
         std::vector<std::string> texts;
         for (const std::string_view before : {"", "a", "abc\xce\xba", "\xf0\x9f\x92\xa9"}) {
-            for (const std::string_view bad :
-                 {"\x80", "\xbf", "\xc0", "\xc1", "\xf5", "\xfe", "\xff", "\xc3(", "\xc3\xc3", "\xe0\x80", "\xe0\x9f",
-                  "\xe2\x82(", "\xe2\xe2", "\xed\xa0", "\xed\xbf", "\xf0\x80", "\xf0\x8f", "\xf0\x9f\x92(", "\xf1\x80\xc0",
-                  "\xf4\x90", "\xf4\xbf", "\xf4\x8f\xbf\x7f"}) {
+            for (const std::string_view bad : {"\x80",         "\xbf",
+                                               "\xc0",         "\xc1",
+                                               "\xf5",         "\xfe",
+                                               "\xff",         "\xc3(",
+                                               "\xc3\xc3",     "\xe0\x80",
+                                               "\xe0\x9f",     "\xe2\x82(",
+                                               "\xe2\xe2",     "\xed\xa0",
+                                               "\xed\xbf",     "\xf0\x80",
+                                               "\xf0\x8f",     "\xf0\x9f\x92(",
+                                               "\xf1\x80\xc0", "\xf4\x90",
+                                               "\xf4\xbf",     "\xf4\x8f\xbf\x7f"}) {
                 texts.push_back(std::string(before).append(bad));
             }
         }
@@ -457,8 +471,8 @@ void expect_failure_with_last_byte(const std::string& script, Errc error) {
 }
 
 TEST(MessageReaderTest, TextFailsAtItsFirstImpossibleByte) {
-    // In a frame that would fit into the smaller buffer, in one that would not, and in one that no buffer holds. None of
-    // them is ever completed.
+    // In a frame that would fit into the smaller buffer, in one that would not, and in one that no buffer holds. None
+    // of them is ever completed.
     for (const std::string& text : impossible_texts()) {
         for (const std::size_t claimed : {text.size() + 5, std::size_t{300}, std::size_t{70000}}) {
             expect_failure_with_last_byte(wire::header(wire::text, claimed) + text, Errc::text_not_utf8);
@@ -475,9 +489,9 @@ TEST(MessageReaderTest, TextFailsAtItsFirstImpossibleByteAcrossFragments) {
             const std::string begin = fragment(wire::text, text.substr(0, cut));
             expect_failure_with_last_byte(begin + wire::header(wire::continuation, end.size() + 1) + end,
                                           Errc::text_not_utf8);
-            expect_failure_with_last_byte(
-                begin + fragment(wire::continuation, "") + frame(wire::ping, "\x80") + fragment(wire::continuation, end),
-                Errc::text_not_utf8);
+            expect_failure_with_last_byte(begin + fragment(wire::continuation, "") + frame(wire::ping, "\x80") +
+                                              fragment(wire::continuation, end),
+                                          Errc::text_not_utf8);
         }
     }
 }
@@ -503,7 +517,8 @@ TEST(MessageReaderTest, TextThatEndsInsideACharacter) {
 }
 
 TEST(MessageReaderTest, TextOfEveryLengthOfCharacters) {
-    const std::string text = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5 \xf0\x9f\x92\xa9 \xf4\x8f\xbf\xbf \xee\x80\x80 z";
+    const std::string text =
+        "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5 \xf0\x9f\x92\xa9 \xf4\x8f\xbf\xbf \xee\x80\x80 z";
     expect_record(frame(wire::text, text), {"text " + wire::shown(text)});
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
         expect_record(fragment(wire::text, text.substr(0, cut)) + frame(wire::continuation, text.substr(cut)),
@@ -524,7 +539,7 @@ TEST(MessageReaderTest, BinaryAndPingsNeedNotBeText) {
                   {"binary \"\xff\xfe\"", "ping \"\xc0\"", "binary \"\x80\xed\xa0\""});
 }
 
-// --- limits --------------------------------------------------------------------------------------------------------------
+// --- limits ----------------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, AMessageOfExactlyTheLimit) {
     for (const std::size_t limit : {1u, 10u, 100u, 5000u}) {
@@ -541,7 +556,8 @@ TEST(MessageReaderTest, AMessageOfExactlyTheLimit) {
 
 TEST(MessageReaderTest, AHeaderThatClaimsMoreThanTheLimit) {
     for (const std::size_t limit : {8u, 100u, 5000u, 70000u}) {
-        for (const std::uint64_t claimed : {std::uint64_t{limit} + 1, std::uint64_t{1} << 40u, ~std::uint64_t{0} >> 1u}) {
+        for (const std::uint64_t claimed :
+             {std::uint64_t{limit} + 1, std::uint64_t{1} << 40u, ~std::uint64_t{0} >> 1u}) {
             // Nothing of the payload has to arrive.
             const std::string header = wire::header(wire::binary, claimed);
             expect_record(header, {}, "message_too_big", limit, true);
@@ -555,8 +571,9 @@ TEST(MessageReaderTest, AHeaderThatClaimsMoreThanTheLimit) {
 TEST(MessageReaderTest, FragmentsThatAreTogetherMoreThanTheLimit) {
     const std::string four = fragment(wire::text, "four");
     expect_failure(four + frame(wire::continuation, "fiver"), Errc::message_too_big, {}, 8);
-    expect_failure(four + fragment(wire::continuation, "more") + frame(wire::ping, "p") + frame(wire::continuation, "x"),
-                   Errc::message_too_big, {R"(ping "p")"}, 8);
+    expect_failure(
+        four + fragment(wire::continuation, "more") + frame(wire::ping, "p") + frame(wire::continuation, "x"),
+        Errc::message_too_big, {R"(ping "p")"}, 8);
     expect_failure(four + wire::header(wire::continuation, 5), Errc::message_too_big, {}, 8);
     // So large a length that a sum would overflow.
     expect_failure(four + wire::header(wire::continuation, ~std::uint64_t{0} >> 1u), Errc::message_too_big, {}, 8);
@@ -577,7 +594,7 @@ TEST(MessageReaderTest, DetailOfTheLimit) {
     }
 }
 
-// --- Close frames --------------------------------------------------------------------------------------------------------
+// --- Close frames ----------------------------------------------------------------------------------------------------
 
 /// What the reader keeps of a Close frame, read byte by byte.
 CloseFrame close_frame_of(const std::string& body) {
@@ -639,8 +656,8 @@ TEST(MessageReaderTest, CloseReasonThatIsNotText) {
 
 TEST(MessageReaderTest, NothingIsReadBehindAClose) {
     const std::string close = frame(wire::close, wire::close_body(1000));
-    for (const std::string& behind : {frame(wire::text, "late"), frame(wire::ping, "late"), close, std::string("\xff\xff"),
-                                      fragment(wire::text, "\xff"), text_of(9000)}) {
+    for (const std::string& behind : {frame(wire::text, "late"), frame(wire::ping, "late"), close,
+                                      std::string("\xff\xff"), fragment(wire::text, "\xff"), text_of(9000)}) {
         expect_record(frame(wire::text, "a") + close + behind, {R"(text "a")", "Close"}, "closed");
     }
 }
@@ -655,7 +672,7 @@ TEST(MessageReaderTest, DiscardEndsTheReading) {
     EXPECT_TRUE(feed.in.empty());
 }
 
-// --- chunks ----------------------------------------------------------------------------------------------------------------
+// --- chunks ----------------------------------------------------------------------------------------------------------
 
 std::string shown_chunk(const Event& event, const std::string& payload) {
     const ChunkView& chunk = event.chunk;
@@ -667,8 +684,8 @@ std::string shown_chunk(const Event& event, const std::string& payload) {
     if (chunk.last) line += " last";
     line += " of " + std::string(wire::opcode_name(static_cast<unsigned>(chunk.frame_opcode)));
     if (chunk.frame_fin) line += " fin";
-    return line + " " + std::to_string(chunk.frame_offset) + "/" + std::to_string(chunk.frame_length) + " \"" + payload +
-           '"';
+    return line + " " + std::to_string(chunk.frame_offset) + "/" + std::to_string(chunk.frame_length) + " \"" +
+           payload + '"';
 }
 
 std::vector<std::string> chunks_of(std::initializer_list<std::string> pieces) {
@@ -690,20 +707,23 @@ TEST(MessageReaderTest, ChunkOfAWholeMessage) {
 }
 
 TEST(MessageReaderTest, ChunksOfAFrameInPieces) {
-    EXPECT_EQ(chunks_of({"\x82\x06", "ab", "c", "def" + frame(wire::text, "x")}),
-              (std::vector<std::string>{R"(binary first of binary fin 0/6 "ab")", R"(binary of binary fin 2/6 "c")",
-                                        R"(binary last of binary fin 3/6 "def")",
-                                        R"(text first last of text fin 0/1 "x")"}));
+    EXPECT_EQ(
+        chunks_of({"\x82\x06", "ab", "c", "def" + frame(wire::text, "x")}),
+        (std::vector<std::string>{R"(binary first of binary fin 0/6 "ab")", R"(binary of binary fin 2/6 "c")",
+                                  R"(binary last of binary fin 3/6 "def")", R"(text first last of text fin 0/1 "x")"}));
 }
 
 TEST(MessageReaderTest, ChunksOfFragments) {
-    EXPECT_EQ(chunks_of({fragment(wire::text, "ab") + fragment(wire::continuation, "") + "\x80", "\x03" "c", "de"}),
-              (std::vector<std::string>{R"(text first of text 0/2 "ab")", R"(text of continuation 0/0 "")",
-                                        R"(text of continuation fin 0/3 "c")",
-                                        R"(text last of continuation fin 1/3 "de")"}));
-    EXPECT_EQ(chunks_of({fragment(wire::binary, ""), frame(wire::continuation, "")}),
-              (std::vector<std::string>{R"(binary first of binary 0/0 "")",
-                                        R"(binary last of continuation fin 0/0 "")"}));
+    EXPECT_EQ(
+        chunks_of({fragment(wire::text, "ab") + fragment(wire::continuation, "") + "\x80",
+                   "\x03"
+                   "c",
+                   "de"}),
+        (std::vector<std::string>{R"(text first of text 0/2 "ab")", R"(text of continuation 0/0 "")",
+                                  R"(text of continuation fin 0/3 "c")", R"(text last of continuation fin 1/3 "de")"}));
+    EXPECT_EQ(
+        chunks_of({fragment(wire::binary, ""), frame(wire::continuation, "")}),
+        (std::vector<std::string>{R"(binary first of binary 0/0 "")", R"(binary last of continuation fin 0/0 "")"}));
 }
 
 TEST(MessageReaderTest, ChunksOfTextMayEndInsideACharacter) {
@@ -724,7 +744,7 @@ TEST(MessageReaderTest, ChunksNeedNoMemory) {
     EXPECT_EQ(feed.events[1].chunk.frame_offset, feed.events[0].bytes.size());
 }
 
-// --- between messages ------------------------------------------------------------------------------------------------------
+// --- between messages ------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, BetweenMessages) {
     for (const Delivery delivery : {Delivery::messages, Delivery::chunks}) {
@@ -750,7 +770,7 @@ TEST(MessageReaderTest, BetweenMessages) {
     }
 }
 
-// --- memory ----------------------------------------------------------------------------------------------------------------
+// --- memory ----------------------------------------------------------------------------------------------------------
 
 /// Bytes of the heap that are in use, roughly.
 std::size_t heap_in_use() {

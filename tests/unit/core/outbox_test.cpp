@@ -17,7 +17,7 @@
 
 #include <gtest/gtest.h>
 
-// --- memory that runs out ----------------------------------------------------------------------------------------------
+// --- memory that runs out --------------------------------------------------------------------------------------------
 
 // The program's own malloc, in front of glibc's. A sanitizer brings another one, and then nothing can be made to fail.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -30,6 +30,7 @@
 #endif
 #endif
 
+#if defined(TERN_TEST_MALLOC)
 namespace {
 
 /// So many allocations of this thread succeed; negative: all.
@@ -44,15 +45,16 @@ bool take_malloc() noexcept {
 
 }  // namespace
 
-#if defined(TERN_TEST_MALLOC)
 extern "C" void* __libc_malloc(std::size_t size) noexcept;
-extern "C" void* malloc(std::size_t size) noexcept { return take_malloc() ? __libc_malloc(size) : nullptr; }
+extern "C" void* malloc(std::size_t size) noexcept {
+    return take_malloc() ? __libc_malloc(size) : nullptr;
+}
 #endif
 
 namespace tern::core {
 namespace {
 
-// --- the harness -------------------------------------------------------------------------------------------------------
+// --- the harness -----------------------------------------------------------------------------------------------------
 
 constexpr std::size_t plenty = 1u << 30u;
 
@@ -119,7 +121,7 @@ std::size_t size_on_wire(std::size_t payload) {
 
 using Lines = std::vector<std::string>;
 
-// --- frames ------------------------------------------------------------------------------------------------------------
+// --- frames ----------------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, EmptyAtFirst) {
     Link link;
@@ -141,8 +143,9 @@ TEST(OutboxTest, AFrameByteForByte) {
 }
 
 TEST(OutboxTest, PayloadsOfEverySize) {
-    for (const std::size_t size : {0u, 1u, 3u, 124u, 125u, 126u, 127u, 4083u, 4088u, 4089u, 4095u, 4096u, 4097u, 65521u, 65522u,
-                                   65523u, 65535u, 65536u, 65537u, 131057u, 131058u, 200'000u, 1'000'000u}) {
+    for (const std::size_t size :
+         {0u,    1u,     3u,     124u,   125u,   126u,   127u,   4083u,   4088u,   4089u,    4095u,     4096u,
+          4097u, 65521u, 65522u, 65523u, 65535u, 65536u, 65537u, 131057u, 131058u, 200'000u, 1'000'000u}) {
         SCOPED_TRACE(size);
         const std::string payload = random_text(size);
         for (const std::size_t step : {std::size_t{plenty}, std::size_t{1000}}) {
@@ -166,8 +169,8 @@ TEST(OutboxTest, OpcodeAndFin) {
     ASSERT_FALSE(link.outbox.push_control(Opcode::pong, as_bytes("p")));
     ASSERT_FALSE(link.outbox.push_control(Opcode::ping, as_bytes("")));
     link.drain(1);
-    EXPECT_EQ(link.shown(), (Lines{R"(pong "p")", R"(ping "")", R"(text unfinished "a")", R"(continuation unfinished "")",
-                                   R"(continuation "b")", R"(binary "")"}));
+    EXPECT_EQ(link.shown(), (Lines{R"(pong "p")", R"(ping "")", R"(text unfinished "a")",
+                                   R"(continuation unfinished "")", R"(continuation "b")", R"(binary "")"}));
 }
 
 TEST(OutboxTest, EveryFrameHasItsOwnKey) {
@@ -231,7 +234,7 @@ TEST(OutboxTest, LoansInFewPieces) {
     }
 }
 
-// --- the limit -----------------------------------------------------------------------------------------------------------
+// --- the limit -------------------------------------------------------------------------------------------------------
 
 /// A frame is counted with the largest header.
 constexpr std::size_t overhead = 14;
@@ -257,8 +260,8 @@ TEST(OutboxTest, TheLimitIsExact) {
         link.take(std::min<std::size_t>(queued, 50));
         EXPECT_FALSE(link.outbox.push(Opcode::text, as_bytes(std::string(overhead, 'x')), true));
         link.drain();
-        EXPECT_EQ(link.shown(), (Lines{"binary " + wire::shown(payload.substr(0, limit - overhead)),
-                                       R"(text "xxxxxxxxxxxxxx")"}));
+        EXPECT_EQ(link.shown(),
+                  (Lines{"binary " + wire::shown(payload.substr(0, limit - overhead)), R"(text "xxxxxxxxxxxxxx")"}));
     }
 }
 
@@ -290,7 +293,7 @@ TEST(OutboxTest, ControlFramesAreNotLimited) {
     EXPECT_EQ(link.shown().size(), 2u);
 }
 
-// --- control frames ------------------------------------------------------------------------------------------------------
+// --- control frames --------------------------------------------------------------------------------------------------
 
 constexpr std::size_t bulk_size = 4 * 6 + 0 + 5 + 1 + 9 + 8 + 126;
 
@@ -309,15 +312,17 @@ Lines push_bulk(Link& link) {
 /// In these bytes of the wire.
 std::size_t data_frames_begun(const std::string& bytes) {
     const wire::ClientBytes read = wire::read_client(bytes);
-    const auto data = std::count_if(read.frames.begin(), read.frames.end(), [](const auto& f) { return !f.is_control(); });
+    const auto data =
+        std::count_if(read.frames.begin(), read.frames.end(), [](const auto& f) { return !f.is_control(); });
     const bool one_more = !read.rest.empty() && static_cast<unsigned char>(read.rest[0]) % 16 < 8;
     return static_cast<std::size_t>(data) + (one_more ? 1 : 0);
 }
 
 enum class When { before_the_loan, during_the_loan, after_the_loan };
 
-/// Runs `push` at every position that the kernel can have reached: `first` bytes are taken, then there is a loan, of which
-/// `second` bytes are taken. `check` gets the data frames that had begun when it was pushed, the ones on offer included.
+/// Runs `push` at every position that the kernel can have reached: `first` bytes are taken, then there is a loan, of
+/// which `second` bytes are taken. `check` gets the data frames that had begun when it was pushed, the ones on offer
+/// included.
 void at_every_position(const std::function<void(Link&)>& push,
                        const std::function<void(const Link&, const Lines& bulk, std::size_t begun)>& check) {
     const auto play = [&](When when, std::size_t first, std::size_t second) {
@@ -342,7 +347,8 @@ void at_every_position(const std::function<void(Link&)>& push,
     for (const When when : {When::before_the_loan, When::during_the_loan, When::after_the_loan}) {
         for (std::size_t first = 0; first <= bulk_size; ++first) {
             for (const std::size_t second : {0u, 1u, 7u, 20u}) {
-                SCOPED_TRACE("pushed " + std::string(std::array{"before", "during", "after"}[static_cast<std::size_t>(when)]) +
+                SCOPED_TRACE("pushed " +
+                             std::string(std::array{"before", "during", "after"}[static_cast<std::size_t>(when)]) +
                              " the loan, after " + std::to_string(first) + " bytes; then " + std::to_string(second));
                 play(when, first, second);
                 if (testing::Test::HasFailure()) return;
@@ -422,7 +428,7 @@ TEST(OutboxTest, ControlFramesKeepTheirOrder) {
     EXPECT_EQ(lines, expected);
 }
 
-// --- closing -------------------------------------------------------------------------------------------------------------
+// --- closing ---------------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, ACloseIsFinalOnceItsFirstByteIsOffered) {
     const std::string body = wire::close_body(1000, "bye");
@@ -468,7 +474,7 @@ TEST(OutboxTest, APingIsOfferedBeforeACloseThatIsNotFinal) {
     EXPECT_EQ(link.shown(), (Lines{R"(ping "p")", "close " + wire::shown(wire::close_body(1002))}));
 }
 
-// --- what can fail -------------------------------------------------------------------------------------------------------
+// --- what can fail ---------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, WithoutEntropyNothingIsQueued) {
     Link link;
@@ -492,7 +498,8 @@ TEST(OutboxTest, WithoutEntropyAnUrgentCloseIsNotSent) {
     ASSERT_FALSE(link.outbox.push(Opcode::text, as_bytes("a"), true));
     link.drain();
     link.crypto.calls_left = 0;
-    while (!link.outbox.push_control(Opcode::ping, as_bytes(""))) {}
+    while (!link.outbox.push_control(Opcode::ping, as_bytes(""))) {
+    }
     link.drain();
     EXPECT_EQ(link.outbox.push_urgent_close(as_bytes(wire::close_body(1002))), Errc::no_entropy);
     EXPECT_FALSE(link.outbox.close_sent()) << "there is no Close frame";
@@ -533,7 +540,8 @@ TEST(OutboxTest, WithoutMemoryNothingIsQueued) {
         for (const std::size_t fragment : {0u, 50'000u, 1'000u}) {
             bool complete = false;
             for (int mallocs = 0; !complete; ++mallocs) {
-                SCOPED_TRACE(std::to_string(already) + " bytes queued, then " + std::to_string(mallocs) + " allocations");
+                SCOPED_TRACE(std::to_string(already) + " bytes queued, then " + std::to_string(mallocs) +
+                             " allocations");
                 ASSERT_LT(mallocs, 100);
                 Link link;
                 Lines expected;
@@ -598,10 +606,10 @@ TEST(OutboxTest, TrimDoesNoHarm) {
     EXPECT_EQ(link.shown(), expected);
 }
 
-// --- everything at once --------------------------------------------------------------------------------------------------
+// --- everything at once ----------------------------------------------------------------------------------------------
 
-/// What was pushed, as simply as possible: two lists. Where a control frame may stand at the latest is known from what was
-/// on the wire or on offer when it was pushed.
+/// What was pushed, as simply as possible: two lists. Where a control frame may stand at the latest is known from what
+/// was on the wire or on offer when it was pushed.
 struct Model {
     struct Control {
         std::string line;
@@ -636,12 +644,17 @@ private:
         switch (pick(10)) {
             case 0:
             case 1:
-            case 2: return push_message();
+            case 2:
+                return push_message();
             case 3:
-            case 4: return push_control();
-            case 5: return pick(20) == 0 ? push_close() : push_message();
-            case 6: return pick(40) == 0 ? push_urgent_close() : push_control();
-            default: return lent_ ? take() : lend();
+            case 4:
+                return push_control();
+            case 5:
+                return pick(20) == 0 ? push_close() : push_message();
+            case 6:
+                return pick(40) == 0 ? push_urgent_close() : push_control();
+            default:
+                return lent_ ? take() : lend();
         }
     }
 

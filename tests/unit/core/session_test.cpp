@@ -161,7 +161,7 @@ std::string close_line(unsigned code, std::string_view reason = {}) {
     return "close " + wire::shown(close_body(code, reason));
 }
 
-// --- pings of the peer ---------------------------------------------------------------------------------------------------
+// --- pings of the peer -----------------------------------------------------------------------------------------------
 
 TEST(SessionTest, PingsAreAnsweredInOrder) {
     Bench bench;
@@ -234,7 +234,7 @@ TEST(SessionTest, AFloodOfPingsInOneBatch) {
     EXPECT_EQ(pongs.back(), "pong " + wire::shown(wire::big_endian(4'999, 4) + std::string(100, 'p')));
 }
 
-// --- our own pings -------------------------------------------------------------------------------------------------------
+// --- our own pings ---------------------------------------------------------------------------------------------------
 
 /// The payload of the last frame that was sent, which has to be a ping.
 std::string take_ping(Bench& bench) {
@@ -415,7 +415,7 @@ TEST(SessionTest, ALinkThatWasNeverFullIsNoSignOfLife) {
     EXPECT_FALSE(bench.session.take_writable()) << "nothing had to wait";
 }
 
-// --- sending -------------------------------------------------------------------------------------------------------------
+// --- sending ---------------------------------------------------------------------------------------------------------
 
 TEST(SessionTest, MessagesAreSentInOrder) {
     Bench bench;
@@ -432,9 +432,9 @@ TEST(SessionTest, FragmentSizeOfTheConfiguration) {
     ASSERT_FALSE(bench.text("123456789"));
     ASSERT_FALSE(bench.part(Opcode::binary, "12345"));
     ASSERT_FALSE(bench.part(Opcode::continuation, "6", true));
-    EXPECT_EQ(bench.sent(), (Lines{R"(text unfinished "1234")", R"(continuation unfinished "5678")",
-                                   R"(continuation "9")", R"(binary unfinished "1234")",
-                                   R"(continuation unfinished "5")", R"(continuation "6")"}));
+    EXPECT_EQ(bench.sent(),
+              (Lines{R"(text unfinished "1234")", R"(continuation unfinished "5678")", R"(continuation "9")",
+                     R"(binary unfinished "1234")", R"(continuation unfinished "5")", R"(continuation "6")"}));
 }
 
 TEST(SessionTest, WritableOnceEverythingThatHadToWaitHasLeft) {
@@ -479,7 +479,7 @@ TEST(SessionTest, ACharacterMayBeSplitAcrossParts) {
     }
 }
 
-// --- misuse --------------------------------------------------------------------------------------------------------------
+// --- misuse ----------------------------------------------------------------------------------------------------------
 
 /// After a call that was refused everything works as before, and nothing of it was sent.
 void expect_usable(Bench& bench) {
@@ -494,7 +494,8 @@ void expect_usable(Bench& bench) {
 
 TEST(SessionTest, InvalidOpcodes) {
     Bench bench;
-    for (const Opcode opcode : {Opcode::continuation, Opcode::close, Opcode::ping, Opcode::pong, Opcode{3}, Opcode{15}}) {
+    for (const Opcode opcode :
+         {Opcode::continuation, Opcode::close, Opcode::ping, Opcode::pong, Opcode{3}, Opcode{15}}) {
         EXPECT_EQ(bench.session.send(opcode, as_bytes("x"), {}), Errc::invalid_opcode);
     }
     for (const Opcode opcode : {Opcode::close, Opcode::ping, Opcode::pong, Opcode{3}, Opcode{15}}) {
@@ -623,7 +624,7 @@ TEST(SessionTest, NothingIsSentBehindAClose) {
     EXPECT_EQ(bench.text("x"), Errc::already_closing);
 }
 
-// --- closing, begun here -------------------------------------------------------------------------------------------------
+// --- closing, begun here ---------------------------------------------------------------------------------------------
 
 TEST(SessionTest, CloseComesBehindWhatWasSentBefore) {
     Bench bench;
@@ -676,13 +677,13 @@ TEST(SessionTest, PingsAreAnsweredWhileOurCloseWaits) {
     EXPECT_EQ(bench.sent(), (Lines{R"(text "first")", R"(pong "p")", R"(text "second")", close_line(1000)}));
 }
 
-// --- closing, begun by the peer --------------------------------------------------------------------------------------------
+// --- closing, begun by the peer --------------------------------------------------------------------------------------
 
 TEST(SessionTest, ACloseIsAnsweredWithItsCode) {
     for (const unsigned code : {1000u, 1001u, 1011u, 3000u, 4999u}) {
         Bench bench;
-        bench.receive(frame(wire::text, "last words") + frame(wire::ping, "p") + frame(wire::close, close_body(code, "bye")) +
-                      frame(wire::ping, "too late"));
+        bench.receive(frame(wire::text, "last words") + frame(wire::ping, "p") +
+                      frame(wire::close, close_body(code, "bye")) + frame(wire::ping, "too late"));
         EXPECT_EQ(bench.events, (Lines{R"(message "last words")", R"(ping "p")", "closing"}));
         EXPECT_EQ(bench.sent(), (Lines{R"(pong "p")", close_line(code)}));
         EXPECT_FALSE(bench.session.open());
@@ -721,7 +722,7 @@ TEST(SessionTest, ThePeerEndsTheStreamBeforeItHasOurAnswer) {
     EXPECT_EQ(ending(bench), R"(closed_by_peer in closing, code 1000 "", received, by peer)");
 }
 
-// --- closing, begun by both ------------------------------------------------------------------------------------------------
+// --- closing, begun by both ------------------------------------------------------------------------------------------
 
 TEST(SessionTest, BothCloseAndOursHasLeft) {
     Bench bench;
@@ -764,7 +765,7 @@ TEST(SessionTest, BothCloseBetweenTwoSettles) {
     EXPECT_EQ(ending(bench), R"(closed_locally in closing, code 1001 "", sent 4000, received, clean)");
 }
 
-// --- deadlines of closing --------------------------------------------------------------------------------------------------
+// --- deadlines of closing --------------------------------------------------------------------------------------------
 
 TEST(SessionTest, ThePeerDoesNotAnswerOurClose) {
     Bench bench({.timeouts = {.close = 2s}});
@@ -832,7 +833,7 @@ TEST(SessionTest, TheAnswerToACloseCannotLeave) {
     EXPECT_EQ(ending(bench), R"(close_timeout in closing, code 1000 "", received, by peer)");
 }
 
-// --- failing ---------------------------------------------------------------------------------------------------------------
+// --- failing ---------------------------------------------------------------------------------------------------------
 
 struct Violation {
     Errc error;
@@ -868,7 +869,8 @@ TEST(SessionTest, EveryViolationIsAnsweredWithItsCode) {
         ASSERT_FALSE(bench.text("begun"));
         ASSERT_FALSE(bench.text("not begun"));
         bench.flush(3);
-        bench.receive(frame(wire::text, "before") + frame(wire::ping, "p") + violation.script + frame(wire::text, "after"));
+        bench.receive(frame(wire::text, "before") + frame(wire::ping, "p") + violation.script +
+                      frame(wire::text, "after"));
         EXPECT_EQ(bench.events, (Lines{R"(message "before")", R"(ping "p")"}));
         EXPECT_EQ(ending(bench), "ending");
         EXPECT_EQ(bench.text("x"), Errc::already_closing);
@@ -986,7 +988,7 @@ TEST(SessionTest, WithoutEntropyThereAreNoPongsAndNoPings) {
     EXPECT_EQ(bench.until_deadline(), 3s) << "the deadline stands";
 }
 
-// --- the end of the stream -------------------------------------------------------------------------------------------------
+// --- the end of the stream -------------------------------------------------------------------------------------------
 
 Error reset_by_kernel() {
     Error error(Errc::connection_reset, Phase::open, "read");
@@ -1009,8 +1011,8 @@ TEST(SessionTest, TheStreamEndsWhileOpen) {
 }
 
 TEST(SessionTest, TheStreamEndsInTheMiddleOfAMessage) {
-    for (const std::string& torn :
-         {fragment(wire::text, "begun"), wire::header(wire::binary, 100'000) + "begun", wire::header(wire::text, 10) + "begun"}) {
+    for (const std::string& torn : {fragment(wire::text, "begun"), wire::header(wire::binary, 100'000) + "begun",
+                                    wire::header(wire::text, 10) + "begun"}) {
         Bench bench;
         bench.receive(torn);
         bench.session.on_end(reset_by_kernel());
@@ -1066,7 +1068,7 @@ TEST(SessionTest, StopEndsItInEveryState) {
     EXPECT_EQ(stopped([](Bench& bench) { bench.receive("\xff"); }), R"(stopped in closing, code 1006 "")");
 }
 
-// --- numbers ---------------------------------------------------------------------------------------------------------------
+// --- numbers ---------------------------------------------------------------------------------------------------------
 
 TEST(SessionTest, MessagesAreCounted) {
     for (const Delivery delivery : {Delivery::messages, Delivery::chunks}) {

@@ -231,6 +231,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"zone_empty", "ws://[fe80::1%25]/", Errc::url_host, "%25eth0"},
         Bad{"zone_with_slash", "ws://[fe80::1%25a%2Fb]/", Errc::url_host, "interface"},
         Bad{"zone_with_raw_mark", "ws://[fe80::1%25br:lan]/", Errc::url_host, "interface"},
+        Bad{"zone_with_space", "ws://[fe80::1%25a%20b]/", Errc::url_host, "interface"},
+        Bad{"zone_beyond_ascii", "ws://[fe80::1%25%C3%BC]/", Errc::url_host, "interface"},
         Bad{"zone_too_long", "ws://[fe80::1%25" + std::string(64, 'a') + "]/", Errc::url_host, "interface"},
         Bad{"zone_of_nothing", "ws://[%25eth0]/", Errc::url_host, "no IPv6 address"},
 

@@ -23,13 +23,20 @@ inline constexpr unsigned continuation = 0, text = 1, binary = 2, close = 8, pin
 
 inline std::string_view opcode_name(unsigned opcode) {
     switch (opcode) {
-        case continuation: return "continuation";
-        case text: return "text";
-        case binary: return "binary";
-        case close: return "close";
-        case ping: return "ping";
-        case pong: return "pong";
-        default: return "reserved";
+        case continuation:
+            return "continuation";
+        case text:
+            return "text";
+        case binary:
+            return "binary";
+        case close:
+            return "close";
+        case ping:
+            return "ping";
+        case pong:
+            return "pong";
+        default:
+            return "reserved";
     }
 }
 

@@ -1,0 +1,395 @@
+// Beginning and ending, from any thread and from inside handlers.
+#include <atomic>
+#include <future>
+#include <memory>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "scripted_server.hpp"
+#include "watched_client.hpp"
+
+namespace tern::interop {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Echoes text and binary messages, answers pings and Close frames.
+void echo(Peer& peer) {
+    if (!peer.upgrade()) return;
+    while (const auto read = peer.read_frame()) {
+        if (read->opcode == 8) {
+            peer.send(frame(8, read->payload));
+            return;
+        }
+        if (!peer.send(frame(read->opcode == 9 ? 10 : read->opcode, read->payload, read->fin))) return;
+    }
+}
+
+void deaf(Peer& peer) {
+    peer.upgrade();
+    peer.hold();
+}
+
+using Clock = std::chrono::steady_clock;
+/// Proves that something does not hang; no claim about speed.
+constexpr auto bearable = 10s;
+
+TEST(Blocking, ConnectSendReceiveClose) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    ASSERT_FALSE(client.connect());
+    EXPECT_FALSE(client.send_text("hello"));
+    EXPECT_FALSE(client.send_binary(as_bytes("bytes")));
+    const Result<Message> text = client.receive(bearable);
+    ASSERT_TRUE(text) << text.error().message();
+    EXPECT_TRUE(text->is_text());
+    EXPECT_EQ(text->text(), "hello");
+    const Result<Message> binary = client.receive(bearable);
+    ASSERT_TRUE(binary);
+    EXPECT_EQ(binary->opcode, Opcode::binary);
+    EXPECT_TRUE(client.receive(20ms).error() == Errc::call_timeout);
+    client.stop();
+    EXPECT_TRUE(client.receive(bearable).error() == Errc::closed_locally);
+    EXPECT_EQ(client.state(), State::idle);
+}
+
+TEST(Blocking, AClientCanBeUsedAgain) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_FALSE(client.connect());
+        EXPECT_FALSE(client.send_text("again"));
+        EXPECT_TRUE(client.receive(bearable));
+        client.stop();
+    }
+    EXPECT_EQ(client.stats().connects, 3u);
+}
+
+TEST(Blocking, MessagesThatNobodyReceivesAreHeldBackInTheServer) {
+    std::atomic<std::size_t> sent = 0;
+    std::atomic<bool> ended = false;
+    ScriptedServer server([&](Peer& peer) {
+        peer.upgrade();
+        const std::string message = frame(2, std::string(10'000, 'x'));
+        for (int i = 0; i < 10'000 && peer.send(message); ++i) ++sent;
+        ended = true;
+        peer.drain();
+    });
+    Client client{short_config(server.url())};
+    ASSERT_FALSE(client.connect());
+    for (int i = 0; i < 10'000; ++i) ASSERT_TRUE(client.receive(bearable)) << "message " << i;
+    EXPECT_LE(client.stats().bytes_received, 10'000u * 10'004u + 1000u);
+}
+
+TEST(Blocking, FailuresOfConnect) {
+    EXPECT_TRUE(Client{Config{.url = "http://x"}}.connect() == Errc::url_scheme);
+    EXPECT_TRUE(Client{Config{.url = "wss://127.0.0.1"}}.connect() == Errc::tls_unavailable);
+    ScriptedServer server(deaf);
+    Client client{short_config(server.url())};
+    ASSERT_FALSE(client.connect());
+    EXPECT_TRUE(client.connect() == Errc::already_started);
+    EXPECT_TRUE(client.start() == Errc::already_started);
+    EXPECT_EQ(client.on_open([](const Handshake&) {}), make_error_code(Errc::handlers_in_use));
+}
+
+TEST(Misuse, LeavesTheConnectionAlone) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    EXPECT_EQ(client.send_text("early"), make_error_code(Errc::not_connected));
+    EXPECT_EQ(client.ping(), make_error_code(Errc::not_connected));
+    EXPECT_EQ(client.close(), make_error_code(Errc::not_connected));
+    EXPECT_TRUE(client.receive(1ms).error() == Errc::not_connected);
+    ASSERT_FALSE(client.connect());
+    EXPECT_EQ(client.ping(std::string(126, 'x')), make_error_code(Errc::control_payload_too_long));
+    EXPECT_EQ(client.send_text("\xff"), make_error_code(Errc::outgoing_text_not_utf8));
+    EXPECT_EQ(client.close(CloseCode{1005}, "x"), make_error_code(Errc::invalid_close_reason));
+    EXPECT_EQ(client.close(CloseCode{1006}), make_error_code(Errc::invalid_close_code));
+    EXPECT_EQ(client.close(CloseCode::normal, std::string(124, 'x')), make_error_code(Errc::invalid_close_reason));
+    EXPECT_EQ(client.send_part(Opcode::continuation, {}, true), make_error_code(Errc::no_message_in_progress));
+    EXPECT_EQ(client.send_part(Opcode::ping, {}, true), make_error_code(Errc::invalid_opcode));
+    EXPECT_FALSE(client.send_part(Opcode::text, as_bytes("a"), false));
+    EXPECT_EQ(client.send_text("b"), make_error_code(Errc::message_in_progress));
+    EXPECT_FALSE(client.send_part(Opcode::continuation, as_bytes("b"), true));
+    const Result<Message> answer = client.receive(bearable);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->text(), "ab");
+}
+
+TEST(Ending, StopAndDestructorMeetTheirDeadlineWhateverTheServerDoes) {
+    for (const auto& script : {std::function<void(Peer&)>(deaf), std::function<void(Peer&)>(echo),
+                               std::function<void(Peer&)>([](Peer& peer) { peer.hold(); })}) {
+        ScriptedServer server(script);
+        const auto before = Clock::now();
+        {
+            Client client{short_config(server.url())};
+            EXPECT_FALSE(client.start());
+            client.stop();  // perhaps before the connection is made
+        }
+        {
+            Client client{short_config(server.url())};
+            static_cast<void>(client.connect());
+        }
+        EXPECT_LT(Clock::now() - before, bearable);
+    }
+}
+
+TEST(Ending, QueuedMessagesGoOutBeforeTheClose) {
+    std::size_t received = 0;
+    std::optional<unsigned> code;
+    {
+        ScriptedServer server([&](Peer& peer) {
+            peer.upgrade();
+            std::this_thread::sleep_for(50ms);  // lets the messages pile up
+            while (const auto read = peer.read_frame()) {
+                if (read->opcode == 8) {
+                    code = read->close_code();
+                    peer.send(frame(8, read->payload));
+                    return;
+                }
+                received += read->payload.size();
+            }
+        });
+        Client client{patient_config(server.url())};
+        ASSERT_FALSE(client.connect());
+        for (int i = 0; i < 20; ++i) EXPECT_FALSE(client.send_binary(as_bytes(std::string(1'000'000, 'x'))));
+        EXPECT_FALSE(client.stop(bearable));
+    }
+    EXPECT_EQ(received, 20'000'000u);
+    EXPECT_EQ(code, 1001u);
+}
+
+/// Does something with a client inside the handler of its first event of a kind, and expects the life to end.
+void in_handler(Event::Kind kind, const std::function<void(std::unique_ptr<Client>&)>& act) {
+    ScriptedServer server(echo);
+    auto client = std::make_unique<Client>(short_config(server.url()));
+    std::promise<void> done;
+    std::atomic<bool> acted = false;
+    std::atomic<int> late = 0;
+    static_cast<void>(client->on_event([&](const Event& event) {
+        if (event.kind == Event::Kind::open) static_cast<void>(client->send_text("x"));
+        if (event.kind == Event::Kind::message && kind == Event::Kind::closed) static_cast<void>(client->close());
+        if (event.kind != kind || acted.exchange(true)) return;
+        act(client);
+        if (client == nullptr) late = -1000;
+        done.set_value();
+    }));
+    ASSERT_FALSE(client->start());
+    ASSERT_EQ(done.get_future().wait_for(bearable), std::future_status::ready);
+    if (late < 0) return;
+    client->stop();
+    EXPECT_EQ(client->state(), State::idle);
+}
+
+constexpr Event::Kind kinds[] = {Event::Kind::connecting, Event::Kind::open, Event::Kind::message, Event::Kind::closed};
+
+TEST(InHandler, Stop) {
+    for (const Event::Kind kind : kinds) in_handler(kind, [](auto& client) { client->stop(); });
+}
+TEST(InHandler, StopAtOnce) {
+    for (const Event::Kind kind : kinds) in_handler(kind, [](auto& client) { EXPECT_FALSE(client->stop(0ms)); });
+}
+TEST(InHandler, Close) {
+    for (const Event::Kind kind : kinds) in_handler(kind, [](auto& client) { static_cast<void>(client->close()); });
+}
+TEST(InHandler, Destroy) {
+    for (const Event::Kind kind : kinds) in_handler(kind, [](auto& client) { client.reset(); });
+}
+TEST(InHandler, BlockingCallsAreRefused) {
+    in_handler(Event::Kind::open, [](auto& client) {
+        EXPECT_TRUE(client->receive(1s).error() == Errc::would_deadlock);
+        EXPECT_TRUE(client->connect() == Errc::would_deadlock);
+    });
+}
+TEST(InHandler, StartAgainInTheLastEvent) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    std::promise<void> twice;
+    int opens = 0;
+    static_cast<void>(client.on_event([&](const Event& event) {
+        if (event.kind == Event::Kind::open && ++opens == 2) twice.set_value();
+        if (event.kind == Event::Kind::open && opens == 1) static_cast<void>(client.close());
+        if (event.kind == Event::Kind::closed && opens == 1) {
+            EXPECT_FALSE(client.start());
+        }
+    }));
+    ASSERT_FALSE(client.start());
+    EXPECT_EQ(twice.get_future().wait_for(bearable), std::future_status::ready);
+}
+
+TEST(Handlers, ThatThrowBecomeErrorsAndTheConnectionGoesOn) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    std::promise<std::string> reported;
+    std::promise<void> second;
+    int messages = 0;
+    static_cast<void>(client.on_open([&](const Handshake&) { static_cast<void>(client.send_text("1")); }));
+    static_cast<void>(client.on_message([&](MessageView) {
+        if (++messages == 1) {
+            static_cast<void>(client.send_text("2"));
+            throw std::runtime_error("oh no");
+        }
+        second.set_value();
+    }));
+    static_cast<void>(client.on_error([&](const Error& error, bool is_final) {
+        EXPECT_TRUE(error == Errc::handler_threw);
+        EXPECT_FALSE(is_final);
+        reported.set_value(error.detail);
+        throw 42;  // nobody is left to tell, and nothing breaks
+    }));
+    ASSERT_FALSE(client.start());
+    auto report = reported.get_future();
+    ASSERT_EQ(report.wait_for(bearable), std::future_status::ready);
+    EXPECT_EQ(report.get(), "oh no");
+    EXPECT_EQ(second.get_future().wait_for(bearable), std::future_status::ready);
+}
+
+TEST(Ending, NoHandlerRunsAfterTheDestructor) {
+    ScriptedServer server([](Peer& peer) {
+        if (!peer.upgrade()) return;
+        while (peer.send(frame(1, "flood"))) {
+        }
+    });
+    for (int i = 0; i < 20; ++i) {
+        std::atomic<bool> gone = false;
+        std::atomic<int> late = 0;
+        {
+            Config config = short_config(server.url());
+            config.timeouts.stop = 1ms;
+            Client client{config};
+            static_cast<void>(client.on_message([&](MessageView) { late += gone ? 1 : 0; }));
+            ASSERT_FALSE(client.start());
+            while (client.stats().messages_received == 0) std::this_thread::yield();
+        }
+        gone = true;
+        std::this_thread::yield();
+        EXPECT_EQ(late, 0);
+    }
+}
+
+TEST(Ending, StopSaysWhenAHandlerIsStillRunning) {
+    ScriptedServer server(echo);
+    Client client{short_config(server.url())};
+    std::promise<void> entered;
+    std::promise<void> release;
+    auto released = release.get_future();
+    static_cast<void>(client.on_open([&](const Handshake&) {
+        entered.set_value();
+        released.wait();
+    }));
+    ASSERT_FALSE(client.start());
+    entered.get_future().wait();
+    EXPECT_EQ(client.stop(1ms), make_error_code(Errc::call_timeout));
+    release.set_value();
+    EXPECT_FALSE(client.stop(1ms));
+}
+
+TEST(Reconnecting, HappensAfterALossUntilItIsStopped) {
+    std::atomic<int> connects = 0;
+    ScriptedServer server([&](Peer& peer) {
+        ++connects;
+        peer.upgrade();
+    });
+    Config config = short_config(server.url());
+    config.reconnect = {.enabled = true, .delay = 1ms};
+    WatchedClient client(config);
+    EXPECT_TRUE(client.wait_for_kind(Event::Kind::reconnecting, 5));
+    client->stop();
+    EXPECT_GE(connects, 5);
+    EXPECT_GE(client.count(Event::Kind::connecting), 5);
+}
+
+TEST(Reconnecting, GivesUpAfterItsAttempts) {
+    std::uint16_t port = 0;
+    {
+        const ScriptedServer server([](Peer&) {});
+        port = server.port();
+    }
+    Config config = short_config("ws://127.0.0.1:" + std::to_string(port));
+    config.reconnect = {.enabled = true, .delay = 1ms, .max_attempts = 3};
+    WatchedClient client(config);
+    ASSERT_TRUE(client.wait_for_end());
+    EXPECT_EQ(client.count(Event::Kind::connecting), 3);
+    EXPECT_EQ(client.count(Event::Kind::reconnecting), 2);
+    EXPECT_EQ(client.count(Event::Kind::failed), 1);
+}
+
+TEST(Sending, FromManyThreadsLosesAndMixesNothing) {
+    ScriptedServer server(echo);
+    constexpr std::size_t threads = 8;
+    constexpr std::size_t each = 250;
+    WatchedClient client(patient_config(server.url()));
+    ASSERT_TRUE(client.wait_for_open());
+    std::vector<std::thread> senders;
+    for (std::size_t t = 0; t < threads; ++t) {
+        senders.emplace_back([&, t] {
+            for (std::size_t i = 0; i < each; ++i) {
+                EXPECT_FALSE(client->send_text(std::to_string(t) + ":" + std::to_string(i) + std::string(i * 7 % 900, '.')));
+            }
+        });
+    }
+    for (std::thread& sender : senders) sender.join();
+    ASSERT_TRUE(client.wait_for_messages(threads * each));
+    std::vector<std::size_t> next(threads);
+    for (const Message& message : client.messages()) {
+        const std::size_t t = std::stoul(message.data);
+        const std::string expected = std::to_string(t) + ":" + std::to_string(next.at(t)) + std::string(next[t] * 7 % 900, '.');
+        EXPECT_EQ(message.data, expected);
+        ++next[t];
+    }
+}
+
+/// Random calls from several threads and from handlers. That it ends without a report of a sanitizer is the test.
+TEST(Stress, RandomCallsFromEverywhere) {
+    ScriptedServer server(echo);
+    for (unsigned seed = 0; seed < 30; ++seed) {
+        std::atomic<bool> gone = false;
+        Config config = short_config(server.url());
+        config.timeouts.stop = 100ms;
+        config.keepalive.interval = 20ms;
+        config.reconnect = {.enabled = true, .delay = 1ms};
+        auto client = std::make_unique<Client>(config);
+        Client& handle = *client;
+        std::minstd_rand in_handlers(seed + 1);
+        static_cast<void>(handle.on_event([&](const Event&) {
+            EXPECT_FALSE(gone) << "an event after the end";
+            switch (in_handlers() % 40) {
+                case 0: static_cast<void>(handle.close()); break;
+                case 1: handle.stop(); break;
+                case 2: throw std::runtime_error("random");
+                case 3: static_cast<void>(handle.start()); break;
+                case 4: static_cast<void>(handle.send_text("from a handler")); break;
+                default: break;
+            }
+        }));
+        std::vector<std::thread> threads;
+        for (unsigned t = 0; t < 3; ++t) {
+            threads.emplace_back([&, t] {
+                std::minstd_rand random(seed * 10 + t + 1);
+                for (int i = 0; i < 50; ++i) {
+                    switch (random() % 9) {
+                        case 0: static_cast<void>(handle.start()); break;
+                        case 1: static_cast<void>(handle.stop(std::chrono::milliseconds(random() % 10))); break;
+                        case 2: static_cast<void>(handle.close(CloseCode{4000}, "random")); break;
+                        case 3: static_cast<void>(handle.ping("random")); break;
+                        case 4: static_cast<void>(handle.send_part(Opcode::binary, {}, random() % 2 == 0)); break;
+                        case 5: static_cast<void>(handle.stats()); break;
+                        case 6: std::this_thread::yield(); break;
+                        default: static_cast<void>(handle.send_text(std::string(random() % 3000, 'x')));
+                    }
+                }
+            });
+        }
+        for (std::thread& thread : threads) thread.join();
+        client.reset();
+        gone = true;
+    }
+}
+
+}  // namespace
+}  // namespace tern::interop

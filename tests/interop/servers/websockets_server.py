@@ -1,0 +1,47 @@
+"""A server on python3-websockets for the interoperation tests. Prints the port it listens on.
+
+/            echoes
+/fragments   answers each text message in fragments of one character
+/ping        pings with each message received as payload, and says "pong" when the right pong has come
+/close       closes with the code and reason of the first message, "4000 reason"
+/headers     says which Origin and X-Test headers it got
+"""
+
+import asyncio
+import sys
+
+import websockets
+
+
+async def fragments(text):
+    for character in text:
+        yield character
+
+
+async def handle(websocket):
+    path = websocket.path
+    if path == "/headers":
+        headers = websocket.request_headers
+        await websocket.send(f"{headers.get('Origin')} {headers.get('X-Test')}")
+    async for message in websocket:
+        if path == "/fragments":
+            await websocket.send(fragments(message))
+        elif path == "/ping":
+            await asyncio.wait_for(await websocket.ping(message), 10)
+            await websocket.send("pong")
+        elif path == "/close":
+            code, reason = message.split(" ", 1)
+            await websocket.close(int(code), reason)
+        else:
+            await websocket.send(message)
+
+
+async def main():
+    options = {"max_size": None, "subprotocols": ["echo.v1"], "compression": None}
+    async with websockets.serve(handle, "127.0.0.1", 0, **options) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.Future()
+
+
+sys.stderr = open("/dev/null", "w")
+asyncio.run(main())

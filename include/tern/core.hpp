@@ -7,12 +7,12 @@
 // How to drive it (the pump), after every report of the world:
 //
 //     do {
-//         core.settle(now);
+//         core.settle(now);                             // what was received takes effect
+//         write core.tx(stream) to its socket, report with tx_consume
+//         core.settle(now);                             // and so does what was written
 //         while (core.next(command)) carry it out;      // resolve, connect, close, ...
 //         while (core.next(event)) deliver it;          // user code
-//         core.settle(now);                             // what was received takes effect
-//     } while (that made more events or commands);
-//     for each stream: write core.tx(stream) to its socket, report with tx_consume
+//     } while (there was an event, or this was the first time);
 //     arm one timer for core.deadline()
 //     read into core.rx_space(stream), report with rx_commit
 //

@@ -165,18 +165,20 @@ void Runner::pump() {
         {
             const Lock lock(mutex_);
             woken_ = false;
-            in_handler_ = true;
+            in_handler_ = false;
             const TimePoint now = clock_now();
             follow_intents(now);
             core_.settle(now);
+            flush();
+            core_.settle(now);  // what was written has consequences too: FIN behind a Close, `writable`
             run_commands();
+            in_handler_ = true;
             stopping = stopping_;
         }
         taken = take_events(stopping);
     }
     const Lock lock(mutex_);
     in_handler_ = false;
-    flush();
     start_reading();
     arm_timer();
     if (taken == Taken::nothing) note_end_of_life();

@@ -27,8 +27,7 @@ Error misuse(Errc code, std::string detail) {
     return {code, Phase::none, std::move(detail)};
 }
 
-// --- the configuration
-// ---------------------------------------------------------------------------------------------------
+// --- the configuration -----------------------------------------------------------------------------------------------
 
 /// Headers that the handshake sets, or that would say that the request has a body.
 bool is_reserved(std::string_view name, const Config& config) {
@@ -55,8 +54,7 @@ bool has_header(const Config& config, std::string_view name) {
     return count_fields(config.headers, name) != 0;
 }
 
-// --- the answer
-// ----------------------------------------------------------------------------------------------------------
+// --- the answer ------------------------------------------------------------------------------------------------------
 
 /// All values of the fields of that name, to be shown.
 std::string values(const HttpHead& head, std::string_view name) {

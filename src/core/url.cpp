@@ -76,8 +76,7 @@ std::string at(std::string_view text, const char* where) {
     return " at position " + std::to_string(where - text.data() + 1);
 }
 
-// --- what must stand nowhere in a URL
-// ------------------------------------------------------------------------------------
+// --- what must stand nowhere in a URL --------------------------------------------------------------------------------
 
 /// The size of the white space character that the text begins with; 0 if it begins with another. White space beyond
 /// ASCII (the property White_Space of Unicode) comes from copying out of documents.
@@ -113,8 +112,7 @@ Error check_characters(std::string_view text) {
     return {};
 }
 
-// --- the parts
-// -----------------------------------------------------------------------------------------------------------
+// --- the parts -------------------------------------------------------------------------------------------------------
 
 Error read_scheme(std::string_view text, Url& url) {
     const std::size_t colon = text.find(':');
@@ -229,8 +227,7 @@ Error read_user_info(std::string_view text, const Parts& parts, Url& url) {
     return percent_decode(text, parts.user_info.substr(colon + 1), url.password);
 }
 
-// --- the host
-// ------------------------------------------------------------------------------------------------------------
+// --- the host --------------------------------------------------------------------------------------------------------
 
 /// Names in other scripts become A-labels (RFC 5891), mapped and normalised before as browsers do (UTS 46,
 /// nontransitional).
@@ -238,7 +235,7 @@ Error to_ascii(std::string& name) {
     char* converted = nullptr;
     const int status = idn2_to_ascii_8z(name.c_str(), &converted, IDN2_NONTRANSITIONAL);
     if (status == IDN2_MALLOC) return Errc::out_of_memory;
-    if (status != IDN2_OK) return fault(Errc::url_host, quoted(name) + ": " + idn2_strerror(status));
+    if (status != IDN2_OK) return fault(Errc::url_host, quoted(name) + ": " + escaped(idn2_strerror(status)));
     name = converted;
     idn2_free(converted);
     return {};
@@ -317,8 +314,7 @@ Error read_address_literal(std::string_view text, const Parts& parts, Url& url) 
     return {};
 }
 
-// --- the syntax of the rest
-// ----------------------------------------------------------------------------------------------
+// --- the syntax of the rest ------------------------------------------------------------------------------------------
 
 /// Section 2.1 for path and query, whose escapes stay.
 Error check_target(std::string_view text, const Parts& parts) {

@@ -84,7 +84,7 @@ TEST_P(HostileFrame, FailsTheConnection) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, HostileFrame, testing::ValuesIn(violations()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& one) { return one.param.name; });
 
 TEST(HostileFrames, AfterACloseAreDiscarded) {
     ScriptedServer server([](Peer& peer) {

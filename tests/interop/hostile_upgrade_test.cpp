@@ -51,8 +51,8 @@ const std::vector<Refused>& refused() {
          [](sv) { return with_headers("Retry-After: 10\r\nContent-Length: 0\r\n", "HTTP/1.1 503 Service Unavailable"); }},
         {"http_1_0", Errc::response_version,
          [](sv r) { return with_headers(join({upgrade, connection, accept_header(r)}), "HTTP/1.0 101 Switching Protocols"); }},
-        {"garbage", Errc::response_malformed, [](sv) { return std::string("\x16\x03\x01 this is not HTTP\r\n\r\n"); }},
-        {"ssh_banner", Errc::response_malformed, [](sv) { return std::string("SSH-2.0-OpenSSH_9.2\r\n"); }},
+        {"garbage", Errc::response_version, [](sv) { return std::string("\x16\x03\x01 this is not HTTP\r\n\r\n"); }},
+        {"ssh_banner", Errc::response_version, [](sv) { return std::string("SSH-2.0-OpenSSH_9.2\r\n"); }},
         {"upgrade_missing", Errc::upgrade_header, [](sv r) { return with_headers(join({connection, accept_header(r)})); }},
         {"upgrade_wrong", Errc::upgrade_header,
          [](sv r) { return with_headers(join({"Upgrade: h2c\r\n", connection, accept_header(r)})); }},
@@ -115,7 +115,7 @@ TEST_P(HostileUpgrade, IsRefusedWithItsOwnError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, HostileUpgrade, testing::Range<std::size_t>(0, refused().size()),
-                         [](const auto& info) { return std::string(refused()[info.param].name); });
+                         [](const auto& one) { return std::string(refused()[one.param].name); });
 
 TEST(Refusal, CarriesStatusReasonHeadersAndBody) {
     ScriptedServer server([](Peer& peer) {
@@ -186,7 +186,7 @@ TEST_P(UnusualUpgrade, IsAccepted) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, UnusualUpgrade, testing::Range<std::size_t>(0, accepted().size()),
-                         [](const auto& info) { return std::string(accepted()[info.param].name); });
+                         [](const auto& one) { return std::string(accepted()[one.param].name); });
 
 TEST(Upgrade, SaysWhatItShould) {
     std::string request;

@@ -1,4 +1,5 @@
 // The client against servers that we did not write.
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -230,7 +231,7 @@ TEST_P(Interop, HeadersReachTheServer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, Interop, testing::ValuesIn(servers()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 /// The test server of libwebsockets: no echo, but a counter and a mirror.
 class Libwebsockets : public testing::Test {

@@ -58,8 +58,7 @@ HandshakeCase head_case(std::string input, std::size_t max_size = plenty, std::s
     return test;
 }
 
-// --- what is taken
-// -------------------------------------------------------------------------------------------------------
+// --- what is taken ---------------------------------------------------------------------------------------------------
 
 struct Good {
     const char* name;
@@ -100,8 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
                            "200|OK|!#$%&'*+-.^_`|~09azAZ=x"}),
     [](const auto& row) { return std::string(row.param.name); });
 
-// --- what is refused
-// -----------------------------------------------------------------------------------------------------
+// --- what is refused -------------------------------------------------------------------------------------------------
 
 struct Bad {
     const char* name;
@@ -218,8 +216,7 @@ TEST(HttpHead, RecognisesTls) {
     EXPECT_NE(error.detail.find("wss://"), std::string::npos) << error.detail;
 }
 
-// --- limits
-// --------------------------------------------------------------------------------------------------------------
+// --- limits ----------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view two_fields = "HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n\r\n";
 
@@ -296,8 +293,7 @@ TEST(HttpHead, CountsWhatItHasTaken) {
     EXPECT_EQ(as_text(in.readable()), "behind");
 }
 
-// --- lists
-// ---------------------------------------------------------------------------------------------------------------
+// --- lists -----------------------------------------------------------------------------------------------------------
 
 TEST(HttpHead, ComparesWithoutCase) {
     EXPECT_TRUE(iequals("Sec-WebSocket-Key", "sec-websocket-KEY"));

@@ -89,8 +89,7 @@ HandshakeOutcome run(const Config& config, std::string input, Ending ending = En
     return run_every_way(upgrade_case(config, std::move(input), ending));
 }
 
-// --- the request
-// ---------------------------------------------------------------------------------------------------------
+// --- the request -----------------------------------------------------------------------------------------------------
 
 std::string request_of(const Config& config, std::string_view url = server_url) {
     Upgrading upgrade(config, url);
@@ -163,8 +162,7 @@ TEST(UpgradeRequest, WithoutEntropyNothingIsSent) {
     EXPECT_EQ(upgrade.error(), Errc::no_entropy);
 }
 
-// --- a 101 that is accepted
-// ----------------------------------------------------------------------------------------------
+// --- a 101 that is accepted ------------------------------------------------------------------------------------------
 
 constexpr std::string_view status_101 = "HTTP/1.1 101 Switching Protocols\r\n";
 constexpr std::string_view accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -250,8 +248,7 @@ TEST(Upgrade, TakesAnySubprotocolIfToldTo) {
     EXPECT_EQ(run(config, switching("Sec-WebSocket-Protocol: a, b\r\n")).error, Errc::duplicate_header);
 }
 
-// --- answers that are refused
-// --------------------------------------------------------------------------------------------
+// --- answers that are refused ----------------------------------------------------------------------------------------
 
 struct Refused {
     const char* name;
@@ -421,8 +418,7 @@ TEST(Upgrade, AResponseMuchLargerThanTheBuffer) {
     EXPECT_EQ(outcome.status, Handshaker::Status::done) << outcome.error.message();
 }
 
-// --- another status
-// ------------------------------------------------------------------------------------------------------
+// --- another status --------------------------------------------------------------------------------------------------
 
 TEST(UpgradeRefusal, BringsTheResponse) {
     const HandshakeOutcome outcome = run({}, "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nX: y\r\n\r\nhello");
@@ -538,8 +534,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "401 A; WWW-Authenticate: x; WWW-Authenticate: x; WWW-Authenticate: x; WWW-Authenticate: x"}),
     [](const auto& row) { return std::string(row.param.name); });
 
-// --- no answer
-// -----------------------------------------------------------------------------------------------------------
+// --- no answer -------------------------------------------------------------------------------------------------------
 
 TEST(Upgrade, EndOfTheStreamBeforeTheAnswer) {
     const Error error = run({}, "", Ending::eof).error;
@@ -602,8 +597,7 @@ TEST(Upgrade, NothingChangesAfterItsEnd) {
     EXPECT_EQ(failed.error(), Errc::response_version);
 }
 
-// --- the configuration
-// ---------------------------------------------------------------------------------------------------
+// --- the configuration -----------------------------------------------------------------------------------------------
 
 struct BadConfig {
     const char* name;

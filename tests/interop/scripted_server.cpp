@@ -150,8 +150,11 @@ void Peer::drain() {
 }
 
 void Peer::hold() {
+    constexpr int step_ms = 20;
     pollfd waiting{.fd = descriptor_, .events = POLLRDHUP, .revents = 0};
-    poll(&waiting, 1, patience_ms);
+    for (int waited = 0; waited < patience_ms && !ending_; waited += step_ms) {
+        if (poll(&waiting, 1, step_ms) != 0) return;
+    }
 }
 
 void Peer::half_close() const { shutdown(descriptor_, SHUT_WR); }
@@ -181,6 +184,7 @@ ScriptedServer::ScriptedServer(std::function<void(Peer&)> script) : script_(std:
 }
 
 ScriptedServer::~ScriptedServer() {
+    ending_ = true;
     shutdown(listener_, SHUT_RDWR);  // wakes accept
     thread_.join();
     for (std::thread& script : scripts_) script.join();
@@ -192,7 +196,7 @@ void ScriptedServer::run() {
         const int descriptor = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
         if (descriptor < 0) return;
         scripts_.emplace_back([this, descriptor] {
-            Peer peer(descriptor);
+            Peer peer(descriptor, ending_);
             script_(peer);
         });
     }

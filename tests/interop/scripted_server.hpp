@@ -1,6 +1,7 @@
 // A raw TCP server on loopback that does to a client whatever a script says. Its codec is its own.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -34,7 +35,8 @@ std::string close_frame(unsigned code, std::string_view reason = {});
 /// One connection, seen from the server's side. Reading gives up after ten seconds, so that no script outlives its test.
 class Peer {
 public:
-    explicit Peer(int descriptor) : descriptor_(descriptor) {}
+    /// `ending`: the test is over, there is nothing to wait for any more.
+    Peer(int descriptor, const std::atomic<bool>& ending) : descriptor_(descriptor), ending_(ending) {}
     Peer(const Peer&) = delete;
     Peer& operator=(const Peer&) = delete;
     ~Peer();
@@ -52,7 +54,7 @@ public:
     std::optional<ClientFrame> read_frame();
     /// Reads until the client has gone, and drops what it says.
     void drain();
-    /// Waits until the client has gone without reading what it says.
+    /// Waits until the client has gone, or the test is over, without reading what it says.
     void hold();
     void half_close() const;
     /// Ends with a reset instead of a FIN.
@@ -62,6 +64,7 @@ private:
     bool fill();
 
     int descriptor_;
+    const std::atomic<bool>& ending_;
     std::string in_;
 };
 
@@ -87,6 +90,7 @@ private:
     std::uint16_t port_ = 0;
     std::thread thread_;
     std::vector<std::thread> scripts_;
+    std::atomic<bool> ending_ = false;
 };
 
 }  // namespace tern::interop

@@ -124,7 +124,7 @@ inline Config short_config(std::string url) {
 /// The same with deadlines that a test never reaches.
 inline Config patient_config(std::string url) {
     Config config = short_config(std::move(url));
-    config.timeouts = Timeouts();
+    config.timeouts = {.stop = std::chrono::milliseconds(100)};
     return config;
 }
 

@@ -1,6 +1,7 @@
 // The coordinator: it turns a start into attempts, an attempt into a connection, a connection into events, and decides
 // what comes after its end. What happens on a connection is decided in session.cpp.
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 #include <utility>
@@ -413,6 +414,8 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
 void ClientCore::Impl::try_again_or_fail(Error error, std::optional<std::chrono::milliseconds> delay, TimePoint now) {
     if (!delay) return finish(std::move(error));
     state_ = State::reconnecting;
+    // A deadline in the present would make the driver spin through an attempt that fails at once.
+    *delay = std::max(*delay, std::chrono::milliseconds(1));
     timers_.set(Timer::reconnect, now + *delay);
     Lifecycle& event = add_event(Event::Kind::reconnecting);
     event.attempt = policy_.next_attempt();

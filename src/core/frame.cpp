@@ -30,9 +30,14 @@ FrameStatus fail(Errc& error, Errc code) noexcept {
 FrameStatus read_long_length(Bytes in, unsigned marker, FrameHeader& header, Errc& error) noexcept {
     header.size = marker == 126 ? 4 : 10;
     if (in.size() < header.size) {
-        // The highest bit of a 64-bit length can be judged before the rest of it is there.
-        const bool overflow = marker == 127 && in.size() > 2 && std::to_integer<unsigned>(in[2]) >= 0x80;
-        return overflow ? fail(error, Errc::length_overflow) : FrameStatus::need_input;
+        // Both faults of a 64-bit length can be seen before all of it is there.
+        if (marker == 127 && in.size() > 2 && std::to_integer<unsigned>(in[2]) >= 0x80) {
+            return fail(error, Errc::length_overflow);
+        }
+        if (marker == 127 && in.size() >= 8 && read_big_endian<6>(in.data() + 2) == 0) {
+            return fail(error, Errc::length_not_minimal);
+        }
+        return FrameStatus::need_input;
     }
     header.length = marker == 126 ? read_big_endian<2>(in.data() + 2) : read_big_endian<8>(in.data() + 2);
     if (header.length >> 63u != 0) return fail(error, Errc::length_overflow);

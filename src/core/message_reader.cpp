@@ -25,9 +25,9 @@ MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
         }
         switch (in_payload_ ? read_payload(in, event) : read_header(in, event)) {
             case Step::again: break;
-            case Step::need_input: return Status::need_input;
+            case Step::need_input: torn_ = !in.empty(); return Status::need_input;
             case Step::event: return Status::event;
-            case Step::failed: return Status::failed;
+            case Step::failed: in.consume(in.size()); return Status::failed;
         }
     }
 }

@@ -45,8 +45,10 @@ public:
 
     /// Discards everything that arrives from now on.
     void discard() noexcept { discarding_ = true; }
-    /// Between two messages: a peer that ends the stream here has not torn a message apart.
-    [[nodiscard]] bool between_messages() const noexcept { return !in_payload_ && message_ == no_message; }
+    /// Between two messages and frames, after `need_input`: a peer that ends the stream here has torn nothing apart.
+    [[nodiscard]] bool between_messages() const noexcept {
+        return !in_payload_ && message_ == no_message && !torn_;
+    }
     /// Gives back memory that has not been needed since the last call.
     void trim() noexcept;
 
@@ -73,6 +75,7 @@ private:
 
     FrameHeader frame_;
     std::uint64_t remaining_ = 0;  ///< Of the payload of `frame_`, while `in_payload_`.
+    bool torn_ = false;            ///< The buffer holds the beginning of a frame.
     bool in_payload_ = false;      ///< The header of `frame_` has been consumed, its payload not completely.
     Opcode message_ = no_message;  ///< Of the fragmented message that is open.
     std::uint64_t message_size_ = 0;  ///< The sum of its payload lengths so far, that of the current frame included.

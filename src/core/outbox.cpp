@@ -55,10 +55,11 @@ std::error_code Outbox::push_close(Bytes body) {
 
 std::error_code Outbox::push_urgent_close(Bytes body) {
     assert(body.size() <= max_control_payload && !close_final());
+    if (const std::error_code error = write_frame(control_, Opcode::close, body, true)) return error;
     bulk_.truncate(bulk_.boundary(lent_bulk_));
     close_queued_ = true;
     bulk_close_size_ = 0;
-    return write_frame(control_, Opcode::close, body, true);
+    return {};
 }
 
 std::size_t Outbox::front(std::span<Bytes> out) {
@@ -78,6 +79,8 @@ void Outbox::consume(std::size_t n) {
     bulk_.consume(from_bulk, spare_);
     lent_control_ = 0;
     control_.consume(n - from_bulk, spare_);
+    // Frames that were on offer when the urgent Close came, and of which the kernel took nothing: it overtakes them now.
+    if (close_queued_ && bulk_close_size_ == 0) bulk_.truncate(bulk_.boundary(0));
 }
 
 std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin) {

@@ -33,8 +33,8 @@ public:
 
     /// Queues the Close frame behind everything else. No message may be pushed after it.
     [[nodiscard]] std::error_code push_close(Bytes body);
-    /// Queues a Close frame that overtakes; what it overtakes is dropped, a Close of `push_close` included. Not when
-    /// `close_final()`.
+    /// Queues a Close frame that overtakes; what it overtakes is dropped, a Close of `push_close` included. After an error
+    /// nothing has changed. Not when `close_final()`.
     [[nodiscard]] std::error_code push_urgent_close(Bytes body);
     /// A Close frame has been queued that nothing can overtake any more.
     [[nodiscard]] bool close_final() const noexcept {
@@ -49,6 +49,8 @@ public:
     /// The kernel took the first `n` of the bytes lent.
     void consume(std::size_t n);
 
+    /// Bytes lent by `front` that `consume` has not answered for.
+    [[nodiscard]] std::size_t lent() const noexcept { return lent_bulk_ + lent_control_; }
     [[nodiscard]] std::size_t queued() const noexcept { return bulk_.size() + control_.size(); }
     [[nodiscard]] std::size_t control_queued() const noexcept { return control_.size(); }
     /// Gives back memory that is kept for the next message.

@@ -123,9 +123,9 @@ std::size_t Session::tx(std::span<Bytes> out) { return outbox_.front(out); }
 
 void Session::tx_consume(std::size_t n) {
     if (n > 0 && blocked_) progress_ = true;
+    if (n < outbox_.lent()) blocked_ = true;
     outbox_.consume(n);
-    const bool was_blocked = std::exchange(blocked_, outbox_.queued() > 0);
-    if (was_blocked && !blocked_) became_writable_ = true;
+    if (outbox_.queued() == 0 && std::exchange(blocked_, false)) became_writable_ = true;
 }
 
 // --- both halves -------------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ void Session::on_timeout(bool drained, TimePoint now) {
     }
     if (state_ != State::open) return;
     // What has arrived and was not taken yet may hold the pong: the user is slow, not the peer.
-    if (!drained) keepalive_.on_alive(now);
+    if (!drained || std::exchange(progress_, false)) keepalive_.on_alive(now);
     switch (keepalive_.on_timeout(now)) {
         case Keepalive::Action::none: break;
         case Keepalive::Action::dead: return end(Error(Errc::pong_timeout, Phase::open));
@@ -266,7 +266,7 @@ bool Session::take_half_close() noexcept {
     return true;
 }
 
-bool Session::take_writable() noexcept { return std::exchange(became_writable_, false); }
+bool Session::take_writable() noexcept { return std::exchange(became_writable_, false) && state_ == State::open; }
 
 CloseInfo Session::close_info() const {
     assert(state_ == State::ended);

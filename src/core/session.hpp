@@ -62,7 +62,7 @@ public:
     [[nodiscard]] bool ended() const noexcept { return state_ == State::ended; }
     /// The write side has been used up after a failure: time for FIN. True once.
     [[nodiscard]] bool take_half_close() noexcept;
-    /// All that was queued has left after some of it had to wait. True once.
+    /// All that was queued has left after some of it had to wait, and there may be more. True once.
     [[nodiscard]] bool take_writable() noexcept;
     /// How it ended; only when `ended()`. `will_reconnect` is the caller's.
     [[nodiscard]] CloseInfo close_info() const;
@@ -111,7 +111,7 @@ private:
     bool close_requested_ = false;
     std::string close_body_;  ///< Of the Close that was requested.
     bool sending_ended_ = false;  ///< Mirrors that `state_` has left `open`.
-    bool blocked_ = false;        ///< The kernel refused bytes.
+    bool blocked_ = false;        ///< The kernel has refused bytes, and not all that is queued has left since.
     bool became_writable_ = false;
     bool progress_ = false;  ///< The kernel took bytes after having refused some.
     CloseCode sent_code_ = CloseCode::no_status;

@@ -67,6 +67,7 @@ void Client::stop() {
 std::error_code Client::send(Opcode opcode, std::string_view payload, SendOptions options) {
     const std::error_code error = core_.send(opcode, as_bytes(payload), options);
     schedule_.trace("send", static_cast<std::uint64_t>(error.value()), payload.size());
+    if (!error && on_accepted) on_accepted(opcode, payload, true);
     pump();
     return error;
 }
@@ -74,6 +75,7 @@ std::error_code Client::send(Opcode opcode, std::string_view payload, SendOption
 std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, SendOptions options) {
     const std::error_code error = core_.send_part(opcode, as_bytes(payload), fin, options);
     schedule_.trace("send_part", static_cast<std::uint64_t>(error.value()), payload.size());
+    if (!error && on_accepted) on_accepted(opcode, payload, fin);
     pump();
     return error;
 }
@@ -148,13 +150,12 @@ void Client::pump() {
         }
         core_.settle(schedule_.now());
         step("settle");
-        bool progress = run_commands();
-        progress |= take_events();
+        bool progress = flush();
         core_.settle(schedule_.now());
         step("settle");
         progress |= run_commands();
-        progress |= flush();
-        dirty_ = dirty_ || progress;
+        progress |= take_events();
+        dirty_ = dirty_ || progress || turn == 0;  // what was received last may have made no event
     }
     check_waiting();
     spurious_calls();
@@ -223,7 +224,7 @@ bool Client::take_events() {
         if (std::string wrong = judge_.judge(event_); !wrong.empty()) schedule_.offence("event: " + wrong);
         log.push_back(copy_of(event_, schedule_.now()));
         const Entry entry = log.back();
-        if (entry.is_final() && core_.state() != State::idle && core_.state() != State::connecting) {
+        if (entry.is_final() && core_.state() != State::idle && !judge_.start_pending()) {
             schedule_.offence("the last event, but the state is " + std::string(state_name(core_.state())));
         }
         step("event", static_cast<std::uint64_t>(entry.kind), entry.bytes.size(), describe(entry));

@@ -86,6 +86,8 @@ public:
     std::function<void(std::uint64_t)> after_step;
     /// Called while bytes of `tx` are lent. It may call what belongs to the group `send`; events are taken behind it.
     std::function<void()> while_lent;
+    /// Called for everything that `send` and `send_part` accept, in the order in which the core got it.
+    std::function<void(Opcode, std::string_view payload, bool fin)> on_accepted;
     [[nodiscard]] std::uint64_t steps() const { return steps_; }
     /// Lookups, attempts and connections that the core has neither finished nor given up.
     [[nodiscard]] std::size_t open_ids() const { return lookups_.size() + sockets_.size(); }

@@ -45,6 +45,8 @@ public:
     void on_start() { ++starts_; }
     /// What is wrong with it; empty if nothing is.
     [[nodiscard]] std::string judge(const Event& event);
+    /// A start that no event tells of yet.
+    [[nodiscard]] bool start_pending() const { return starts_ > 0; }
     [[nodiscard]] bool ended() const { return stage_ == Stage::idle; }
 
 private:

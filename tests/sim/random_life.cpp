@@ -23,14 +23,19 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
       config_(draw_config()) {
     world_.keep_trace(keep_trace);
     client_ = &world_.client(config_);
+    client_->on_accepted = [this](Opcode opcode, std::string_view payload, bool fin) { remember(opcode, payload, fin); };
     const char* addresses[] = {"192.0.2.1", "2001:db8::1", "192.0.2.2"};
     const std::size_t count = random_.between(1, 3);
     std::vector<std::string> names(addresses, addresses + count);
     for (const std::string& name : names) servers_.push_back(&world_.server(name, 80, draw_behaviour()));
     world_.dns("host", names);
     if (!while_lent_) return;
-    client_->while_lent = [this] {
-        if (random_.chance(0.3)) user_sends();
+    // What is sent there has to be written too, so it must come to an end.
+    client_->while_lent = [this, left = 200]() mutable {
+        if (left > 0 && random_.chance(0.3)) {
+            --left;
+            user_sends();
+        }
     };
 }
 
@@ -222,23 +227,26 @@ void RandomLife::user_acts() {
 }
 
 void RandomLife::user_sends() {
-    const std::uint32_t connection = client_->stats().connects;
     const Opcode opcode = random_.chance(0.5) ? Opcode::text : Opcode::binary;
     const std::string payload = some_payload(to_number(opcode), random_.chance(0.05) ? 200'000 : 5000);
     const std::size_t luck = random_.below(10);
     if (luck < 2) {
         static_cast<void>(client_->ping(payload.substr(0, 125)));
     } else if (luck < 7) {
-        if (!client_->send(opcode, payload)) accepted_[connection].push_back({to_number(opcode), payload});
+        static_cast<void>(client_->send(opcode, payload));
     } else {
-        Message& part = part_[connection];
         const bool fin = random_.chance(0.5);
         const bool begins = random_.chance(0.5);
-        if (client_->send_part(begins ? opcode : Opcode::continuation, payload, fin)) return;
-        if (begins) part = {to_number(opcode), {}};
-        part.payload += payload;
-        if (fin) accepted_[connection].push_back(std::exchange(part, {}));
+        static_cast<void>(client_->send_part(begins ? opcode : Opcode::continuation, payload, fin));
     }
+}
+
+void RandomLife::remember(Opcode opcode, std::string_view payload, bool fin) {
+    const std::uint32_t connection = client_->stats().connects;
+    Message& part = part_[connection];
+    if (opcode != Opcode::continuation) part = {to_number(opcode), {}};
+    part.payload += payload;
+    if (fin) accepted_[connection].push_back(std::exchange(part, {}));
 }
 
 // --- the calm ------------------------------------------------------------------------------------------------------------
@@ -271,10 +279,9 @@ void RandomLife::begin_calm() {
 void RandomLife::last_words() {
     if (client_->state() != State::open) return;
     const std::uint32_t connection = client_->stats().connects;
-    if (!client_->send_part(Opcode::continuation, "", true)) accepted_[connection].push_back(part_[connection]);
+    static_cast<void>(client_->send_part(Opcode::continuation, "", true));  // should a message in parts be open
     const std::error_code error = client_->send_text("last words");
     if (error) return complain("an open connection refuses to send: " + error.message());
-    accepted_[connection].push_back({opcode::text, "last words"});
     const auto answered = [&] {
         const auto messages = client_->messages();
         return client_->state() != State::open || (!messages.empty() && messages.back().second == "last words");

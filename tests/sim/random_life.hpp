@@ -36,6 +36,7 @@ private:
     void server_acts(Peer& peer);
     void user_acts();
     void user_sends();
+    void remember(Opcode opcode, std::string_view payload, bool fin);
     void begin_calm();
     void last_words();
 

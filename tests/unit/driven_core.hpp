@@ -75,6 +75,7 @@ public:
                 if (event.kind == Event::Kind::closed) close = *event.close;
             }
         }
+        core_.settle(now_);
     }
     std::string transmit() {
         std::string written;

@@ -27,7 +27,10 @@ MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
             case Step::again: break;
             case Step::need_input: torn_ = !in.empty(); return Status::need_input;
             case Step::event: return Status::event;
-            case Step::failed: in.consume(in.size()); return Status::failed;
+            case Step::failed:
+                lent_ = 0;
+                in.consume(in.size());
+                return Status::failed;
         }
     }
 }

@@ -787,7 +787,7 @@ private:
 };
 
 TEST(OutboxTest, RandomPlays) {
-    for (unsigned seed = 0; seed < 300; ++seed) {
+    for (unsigned seed = 0; seed < 150; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Play(seed).run();
         if (testing::Test::HasFailure()) return;

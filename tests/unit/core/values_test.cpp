@@ -1,0 +1,115 @@
+// The small public types: close codes, names, addresses, errors and the judgement of a configuration.
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include <tern/core.hpp>
+
+namespace tern {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// RFC 6455 section 7.4.
+TEST(CloseCodeTest, WhatMayBeOnTheWire) {
+    for (unsigned code = 0; code <= 0xffff; ++code) {
+        const bool defined = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
+        const bool free = code >= 3000 && code <= 4999;
+        EXPECT_EQ(is_sendable(CloseCode{static_cast<std::uint16_t>(code)}), defined || free) << code;
+    }
+}
+
+TEST(NamesTest, EveryEventAndStateHasItsOwn) {
+    for (unsigned kind = 0; kind <= static_cast<unsigned>(Event::Kind::failed); ++kind) {
+        EXPECT_NE(event_name(static_cast<Event::Kind>(kind)), "unknown");
+    }
+    for (unsigned state = 0; state <= static_cast<unsigned>(State::reconnecting); ++state) {
+        EXPECT_NE(state_name(static_cast<State>(state)), "unknown");
+    }
+    EXPECT_EQ(event_name(static_cast<Event::Kind>(200)), "unknown");
+    EXPECT_EQ(state_name(static_cast<State>(200)), "unknown");
+}
+
+/// RFC 5952 section 4.
+TEST(AddressTest, TextIsCanonical) {
+    const auto v6 = [](std::array<unsigned, 8> groups, std::uint32_t scope = 0) {
+        Address address{.family = Address::Family::ipv6, .scope_id = scope};
+        for (std::size_t i = 0; i < 8; ++i) {
+            address.bytes[2 * i] = static_cast<std::uint8_t>(groups[i] >> 8u);
+            address.bytes[2 * i + 1] = static_cast<std::uint8_t>(groups[i]);
+        }
+        return address.to_string();
+    };
+    EXPECT_EQ((Address{.bytes = {192, 0, 2, 1}}.to_string()), "192.0.2.1");
+    EXPECT_EQ((Address{.bytes = {255, 255, 255, 0}}.to_string()), "255.255.255.0");
+    EXPECT_EQ(v6({0, 0, 0, 0, 0, 0, 0, 0}), "::");
+    EXPECT_EQ(v6({0, 0, 0, 0, 0, 0, 0, 1}), "::1");
+    EXPECT_EQ(v6({1, 0, 0, 0, 0, 0, 0, 0}), "1::");
+    EXPECT_EQ(v6({0x2001, 0xdb8, 0, 1, 1, 1, 1, 1}), "2001:db8:0:1:1:1:1:1");
+    EXPECT_EQ(v6({0x2001, 0xdb8, 0, 0, 1, 0, 0, 1}), "2001:db8::1:0:0:1");
+    EXPECT_EQ(v6({0x2001, 0, 0, 1, 0, 0, 0, 1}), "2001:0:0:1::1");
+    EXPECT_EQ(v6({0x2001, 0xabc, 0, 0, 0x10, 0, 0, 0xf00f}), "2001:abc::10:0:0:f00f");
+    EXPECT_EQ(v6({0xfe80, 0, 0, 0, 0, 0, 0, 1}, 3), "fe80::1%3");
+}
+
+TEST(ErrorTest, AMessageNamesPhasePeerAndCause) {
+    Error error(Errc::connection_refused, Phase::connect, "192.0.2.1");
+    error.peer = "host:80";
+    const std::string text = error.message();
+    for (const char* part : {"connect", "host:80", "refused", "192.0.2.1"}) {
+        EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+    }
+    EXPECT_TRUE(error);
+    EXPECT_FALSE(Error());
+}
+
+TEST(ErrorTest, CodesHaveFamilies) {
+    EXPECT_EQ(make_error_code(Errc::masked_frame), Condition::protocol_violation);
+    EXPECT_EQ(make_error_code(Errc::connect_timeout), Condition::timed_out);
+    EXPECT_EQ(make_error_code(Errc::connect_timeout), std::errc::timed_out);
+    EXPECT_EQ(make_error_code(Errc::stopped), std::errc::operation_canceled);
+    EXPECT_NE(make_error_code(Errc::masked_frame), Condition::timed_out);
+    EXPECT_EQ(error_row(static_cast<Errc>(9)), nullptr);
+    EXPECT_EQ(error_category().message(0), "success");
+    EXPECT_EQ(error_category().message(9), "unknown tern error 9");
+}
+
+Config good() {
+    Config config;
+    config.url = "ws://host/";
+    return config;
+}
+
+TEST(ConfigTest, EachValueHasItsRange) {
+    EXPECT_FALSE(ClientCore::check(good()));
+    const auto refused = [](auto change) {
+        Config config = good();
+        change(config);
+        return ClientCore::check(config) == Errc::invalid_config;
+    };
+    constexpr auto eternity = std::chrono::hours(24 * 366);
+    for (const auto member : {&Timeouts::resolve, &Timeouts::connect, &Timeouts::upgrade, &Timeouts::attempt, &Timeouts::close}) {
+        EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = 0ms; }));
+        EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = -1ms; }));
+        EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = eternity; }));
+        EXPECT_FALSE(refused([&](Config& c) { c.timeouts.*member = 1ms; }));
+    }
+    EXPECT_FALSE(refused([](Config& c) { c.timeouts.stop = 0ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.timeouts.stop = -1ms; }));
+    EXPECT_FALSE(refused([](Config& c) { c.keepalive.interval = 0ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.keepalive.interval = -1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.keepalive.pong_timeout = 0ms; }));
+    EXPECT_FALSE(refused([](Config& c) { c.reconnect.delay = 0ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.reconnect.delay = -1ms; }));
+    for (const double jitter : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
+        EXPECT_TRUE(refused([&](Config& c) { c.reconnect.jitter = jitter; }));
+    }
+    EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = 4095; }));
+    EXPECT_FALSE(refused([](Config& c) { c.receive_buffer = 4096; }));
+    EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = (16u << 20u) + 1; }));
+    EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_size = 0; }));
+    EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_fields = 0; }));
+}
+
+}  // namespace
+}  // namespace tern

@@ -25,6 +25,10 @@ if(TERN_SANITIZE)
     add_link_options(-fsanitize=${TERN_SANITIZE})
 endif()
 
+if(TERN_BUILD_FUZZERS)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # tern_layer(<name> SOURCES ... [LINK ...]): a folder of src/ as an object library. It sees the public headers, its own
 # folder, and what it links.
 function(tern_layer name)

@@ -69,7 +69,7 @@ private:
 ///
 /// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No handler
 /// runs after the destructor has returned; so it waits for one that is running, without a limit, except when it is called
-/// inside that handler.
+/// inside that handler. Handlers run until then: declare what they refer to before the client.
 class Client {
 public:
     explicit Client(Config config);

@@ -3,6 +3,7 @@
 #include <tern/client.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -65,7 +66,8 @@ private:
     bool started_ = false;   ///< A life is running.
     bool opened_ = false;    ///< The life has had an open connection.
     Error ending_;           ///< Why the last life ended.
-    bool keeping_ = false;   ///< Messages are kept for `receive`.
+    /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
+    std::atomic<bool> keeping_ = false;
     std::deque<Message> inbox_;
     std::size_t inbox_bytes_ = 0;
 };

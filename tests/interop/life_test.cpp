@@ -72,19 +72,23 @@ TEST(Blocking, AClientCanBeUsedAgain) {
 }
 
 TEST(Blocking, MessagesThatNobodyReceivesAreHeldBackInTheServer) {
-    std::atomic<std::size_t> sent = 0;
-    std::atomic<bool> ended = false;
+    std::atomic<bool> all_sent = false;
     ScriptedServer server([&](Peer& peer) {
         peer.upgrade();
         const std::string message = frame(2, std::string(10'000, 'x'));
-        for (int i = 0; i < 10'000 && peer.send(message); ++i) ++sent;
-        ended = true;
+        for (int i = 0; i < 10'000 && peer.send(message); ++i) {
+        }
+        all_sent = true;
         peer.drain();
     });
     Client client{short_config(server.url())};
     ASSERT_FALSE(client.connect());
-    for (int i = 0; i < 10'000; ++i) ASSERT_TRUE(client.receive(bearable)) << "message " << i;
-    EXPECT_LE(client.stats().bytes_received, 10'000u * 10'004u + 1000u);
+    for (int i = 0; i < 10'000; ++i) {
+        ASSERT_TRUE(client.receive(bearable)) << "message " << i;
+        if (i == 1000) {
+            EXPECT_FALSE(all_sent) << "nothing between the server and us can hold 90 MB";
+        }
+    }
 }
 
 TEST(Blocking, FailuresOfConnect) {
@@ -208,9 +212,9 @@ TEST(InHandler, BlockingCallsAreRefused) {
 }
 TEST(InHandler, StartAgainInTheLastEvent) {
     ScriptedServer server(echo);
-    Client client{short_config(server.url())};
     std::promise<void> twice;
     int opens = 0;
+    Client client{short_config(server.url())};
     static_cast<void>(client.on_event([&](const Event& event) {
         if (event.kind == Event::Kind::open && ++opens == 2) twice.set_value();
         if (event.kind == Event::Kind::open && opens == 1) static_cast<void>(client.close());
@@ -224,10 +228,10 @@ TEST(InHandler, StartAgainInTheLastEvent) {
 
 TEST(Handlers, ThatThrowBecomeErrorsAndTheConnectionGoesOn) {
     ScriptedServer server(echo);
-    Client client{short_config(server.url())};
     std::promise<std::string> reported;
     std::promise<void> second;
     int messages = 0;
+    Client client{short_config(server.url())};
     static_cast<void>(client.on_open([&](const Handshake&) { static_cast<void>(client.send_text("1")); }));
     static_cast<void>(client.on_message([&](MessageView) {
         if (++messages == 1) {
@@ -274,10 +278,10 @@ TEST(Ending, NoHandlerRunsAfterTheDestructor) {
 
 TEST(Ending, StopSaysWhenAHandlerIsStillRunning) {
     ScriptedServer server(echo);
-    Client client{short_config(server.url())};
     std::promise<void> entered;
     std::promise<void> release;
     auto released = release.get_future();
+    Client client{short_config(server.url())};
     static_cast<void>(client.on_open([&](const Handshake&) {
         entered.set_value();
         released.wait();

@@ -124,9 +124,9 @@ Error without_memory() {
 }
 
 Error inside_handler(const std::function<Error(Client&)>& act) {
-    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.enabled = false}}};
     std::promise<Error> outcome;
     std::atomic<bool> done = false;
+    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.enabled = false}}};
     static_cast<void>(client.on_event([&](const Event&) {
         if (!done.exchange(true)) outcome.set_value(act(client));
     }));
@@ -134,9 +134,9 @@ Error inside_handler(const std::function<Error(Client&)>& act) {
     return outcome.get_future().get();
 }
 Error thrown_by_handler() {
-    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.enabled = false}}};
     std::promise<Error> outcome;
     std::atomic<bool> done = false;
+    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.enabled = false}}};
     static_cast<void>(client.on_event([](const Event&) { throw std::runtime_error("x"); }));
     static_cast<void>(client.on_error([&](const Error& error, bool) {
         if (!done.exchange(true)) outcome.set_value(error);

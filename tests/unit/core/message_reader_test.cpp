@@ -15,14 +15,14 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#if defined(__SANITIZE_ADDRESS__)
-#define TERN_TEST_ASAN 1
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TERN_TEST_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TERN_TEST_ASAN 1
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TERN_TEST_SANITIZED 1
 #endif
 #endif
-#if defined(TERN_TEST_ASAN)
+#if defined(TERN_TEST_SANITIZED)
 extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 #endif
 
@@ -774,7 +774,7 @@ TEST(MessageReaderTest, BetweenMessages) {
 
 /// Bytes of the heap that are in use, roughly.
 std::size_t heap_in_use() {
-#if defined(TERN_TEST_ASAN)
+#if defined(TERN_TEST_SANITIZED)
     return __sanitizer_get_current_allocated_bytes();
 #else
     const struct mallinfo2 info = mallinfo2();

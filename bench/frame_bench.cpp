@@ -1,4 +1,6 @@
 // Frames in and out, each beside the slowest honest way: byte by byte, and copied where the fast path lends.
+#include "frame.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -8,7 +10,6 @@
 
 #include <tern/core.hpp>
 
-#include "frame.hpp"
 #include "message_reader.hpp"
 #include "outbox.hpp"
 #include "reference/mask_reference.hpp"

@@ -1,6 +1,5 @@
 // Masking, beside the byte-wise form of RFC 6455 section 5.3.
 #include "mask.hpp"
-#include "reference/mask_reference.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +8,8 @@
 #include <vector>
 
 #include <benchmark/benchmark.h>
+
+#include "reference/mask_reference.hpp"
 
 namespace tern::core {
 namespace {

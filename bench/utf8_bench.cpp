@@ -1,5 +1,4 @@
 // Validating UTF-8, beside the reference decoder: texts of one to four bytes a character, and a mixture.
-#include "reference/utf8_reference.hpp"
 #include "utf8.hpp"
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <benchmark/benchmark.h>
 
 #include <tern/message.hpp>
+
+#include "reference/utf8_reference.hpp"
 
 namespace tern::core {
 namespace {

@@ -7,9 +7,13 @@
 int main() {
     std::puts("# Errors\n");
     std::puts("Made from `include/tern/error_table.inc` by `./dev docs`; change the table, not this page.\n");
-    std::puts("`tern::Error::message()` puts these texts into one line with the phase, the peer and what exactly was wrong.");
-    std::puts("*Close code*: what the peer is told when a connection fails with the error. *Retry*: whether an automatic");
-    std::puts("reconnect tries again; a refusal (`upgrade_refused`) with a status 3xx or 4xx other than 408, 425 and 429 is final too.");
+    std::puts(
+        "`tern::Error::message()` puts these texts into one line with the phase, the peer and what exactly was wrong.");
+    std::puts(
+        "*Close code*: what the peer is told when a connection fails with the error. *Retry*: whether an automatic");
+    std::puts(
+        "reconnect tries again; a refusal (`upgrade_refused`) with a status 3xx or 4xx other than 408, 425 and 429 is "
+        "final too.");
     tern::Condition condition{};
     for (const tern::ErrorRow& row : tern::error_table()) {
         if (row.condition != condition) {

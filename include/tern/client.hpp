@@ -41,8 +41,8 @@ struct Message {
 template <class T>
 class [[nodiscard]] Result {
 public:
-    Result(T value) : value_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
-    Result(Error error) : error_(std::move(error)) {}    // NOLINT(google-explicit-constructor)
+    Result(T value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor)
+    Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
@@ -64,12 +64,12 @@ private:
 /// Threads: every function may be called from any thread and from inside a handler, unless it says otherwise. Handlers
 /// run one at a time on the client's own thread, with no lock held. docs/threads.md has the table.
 ///
-/// Handlers may throw: what they throw becomes a call of the `on_error` handler with `handler_threw`, and the client goes
-/// on. An exception out of `on_error` itself is dropped.
+/// Handlers may throw: what they throw becomes a call of the `on_error` handler with `handler_threw`, and the client
+/// goes on. An exception out of `on_error` itself is dropped.
 ///
-/// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No handler
-/// runs after the destructor has returned; so it waits for one that is running, without a limit, except when it is called
-/// inside that handler. Handlers run until then: declare what they refer to before the client.
+/// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No
+/// handler runs after the destructor has returned; so it waits for one that is running, without a limit, except when it
+/// is called inside that handler. Handlers run until then: declare what they refer to before the client.
 class Client {
 public:
     explicit Client(Config config);
@@ -78,7 +78,7 @@ public:
     Client(Client&&) noexcept;
     Client& operator=(Client&&) noexcept;
 
-    // --- handlers: set them before `start` or `connect`; `handlers_in_use` later ---------------------------------------
+    // --- handlers: set them before `start` or `connect`; `handlers_in_use` later -----------------------------------
 
     /// A whole message (`Delivery::messages`). The view is valid until the handler returns.
     std::error_code on_message(std::function<void(MessageView)> handler);
@@ -93,7 +93,7 @@ public:
     /// Every event, those above included, before the handler of its kind.
     std::error_code on_event(std::function<void(const Event&)> handler);
 
-    // --- life ---------------------------------------------------------------------------------------------------------
+    // --- life ------------------------------------------------------------------------------------------------------
 
     /// Begins to connect and returns at once; the outcome comes as events, and failed attempts are repeated as
     /// `Config::reconnect` says. Returned are only errors of the configuration, and `already_started`.
@@ -103,9 +103,9 @@ public:
     /// `would_deadlock` inside a handler.
     Error connect();
     /// Begins the closing handshake (RFC 6455 section 7) and returns at once; messages sent before go out first, and
-    /// `on_close` follows within `timeouts.close`. Also ends reconnecting. `no_status` sends a Close without a code. While
-    /// no connection is open it ends the attempt. Errors: `invalid_close_code`, `invalid_close_reason` (over 123 bytes or
-    /// not UTF-8), `not_connected` (idle), `already_closing`.
+    /// `on_close` follows within `timeouts.close`. Also ends reconnecting. `no_status` sends a Close without a code.
+    /// While no connection is open it ends the attempt. Errors: `invalid_close_code`, `invalid_close_reason` (over 123
+    /// bytes or not UTF-8), `not_connected` (idle), `already_closing`.
     std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
     /// Ends the life of this client: closes an open connection with 1001 and waits, at most `timeouts.stop`, for queued
     /// messages and the closing handshake; then drops it. When it returns, no handler runs, and `start` may be called
@@ -115,10 +115,10 @@ public:
     /// the limit had passed; it is the last.
     std::error_code stop(std::chrono::milliseconds limit);
 
-    // --- sending ------------------------------------------------------------------------------------------------------
+    // --- sending ---------------------------------------------------------------------------------------------------
 
-    /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks. Inside a
-    /// handler, messages are gathered and leave together when it returns. Errors: `not_connected`, `already_closing`,
+    /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks. Inside
+    /// a handler, messages are gathered and leave together when it returns. Errors: `not_connected`, `already_closing`,
     /// `send_queue_full`, `outgoing_text_not_utf8`, `message_in_progress`. After an error nothing of it was sent.
     std::error_code send_text(std::string_view text);
     std::error_code send_binary(Bytes bytes);
@@ -128,7 +128,7 @@ public:
     /// Sends a ping of at most 125 bytes; the pong comes as `Event::Kind::pong`. Keepalive needs no help from this.
     std::error_code ping(std::string_view payload = {});
 
-    // --- receiving without handlers -----------------------------------------------------------------------------------
+    // --- receiving without handlers --------------------------------------------------------------------------------
 
     /// Waits for the next message, at most `limit`. Errors: `call_timeout`, `would_deadlock` inside a handler,
     /// `handlers_in_use` if a message handler is set; when the client has ended: why. While the client

@@ -41,7 +41,7 @@ struct Limits {
     std::size_t max_message_size = 16u << 20u;
     /// Header block of the upgrade response.
     std::size_t max_head_size = 64u << 10u;
-    std::size_t max_head_fields = 128;  ///< Number of header fields.
+    std::size_t max_head_fields = 128;       ///< Number of header fields.
     std::size_t max_error_body = 4u << 10u;  ///< Kept of the body of a refusal.
     /// Accepted for sending and not yet handed to the kernel. A send that would exceed it is refused.
     std::size_t max_send_queue = 64u << 20u;
@@ -61,7 +61,7 @@ struct Keepalive {
 struct Reconnect {
     bool enabled = true;
     std::chrono::milliseconds delay{1'000};  ///< Before the next attempt.
-    double jitter = 0.5;  ///< The delay is varied by up to this fraction of itself, both ways. 0 to 1.
+    double jitter = 0.5;             ///< The delay is varied by up to this fraction of itself, both ways. 0 to 1.
     std::uint32_t max_attempts = 0;  ///< In a row without an open connection; 0: no limit.
 };
 

@@ -116,7 +116,7 @@ public:
     ClientCore(const ClientCore&) = delete;
     ClientCore& operator=(const ClientCore&) = delete;
 
-    // --- what the user wants -----------------------------------------------------------------------------------------
+    // --- what the user wants ---------------------------------------------------------------------------------------
 
     /// Would `start` accept this configuration? The errors are those of `start`. Needs no core; thread-safe.
     [[nodiscard]] static Error check(const Config& config);
@@ -129,16 +129,18 @@ public:
 
     /// A whole message. Copied; what was accepted is sent in order. Group `send`.
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options = {});
-    /// One fragment of a message that is sent in parts: `opcode` text or binary begins it, `continuation` goes on, `fin`
-    /// ends it. Other messages have to wait until it is finished (`message_in_progress`); pings need not. Group `send`.
+    /// One fragment of a message that is sent in parts: `opcode` text or binary begins it, `continuation` goes on,
+    /// `fin` ends it. Other messages have to wait until it is finished (`message_in_progress`); pings need not. Group
+    /// `send`.
     [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options = {});
     /// Group `send`.
     [[nodiscard]] std::error_code ping(Bytes payload);
-    /// Begins the closing handshake and ends reconnecting. What was sent before goes out first; code `no_status` sends a
-    /// Close without a body. Before the connection is open it ends the attempt. Call `settle` soon after it. Group `send`.
+    /// Begins the closing handshake and ends reconnecting. What was sent before goes out first; code `no_status` sends
+    /// a Close without a body. Before the connection is open it ends the attempt. Call `settle` soon after it. Group
+    /// `send`.
     [[nodiscard]] std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
 
-    // --- what the world reports --------------------------------------------------------------------------------------
+    // --- what the world reports ------------------------------------------------------------------------------------
 
     /// The answer to `resolve`: the addresses in the order of preference, or an error (`Errc` and the native number).
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
@@ -151,13 +153,13 @@ public:
     void rx_commit(StreamId id, std::size_t n, TimePoint now);
     /// The peer ended its direction (read returned 0).
     void on_eof(StreamId id, TimePoint now);
-    /// Reading or writing failed: `connection_reset` or `io_error`, with errno in `native`. When writing fails, prefer to
-    /// go on reading until that ends or fails too, so that what the peer said last is not lost.
+    /// Reading or writing failed: `connection_reset` or `io_error`, with errno in `native`. When writing fails, prefer
+    /// to go on reading until that ends or fails too, so that what the peer said last is not lost.
     void on_io_error(StreamId id, Error error, TimePoint now);
     /// The deadline has passed, or somebody thinks so; a call too many does nothing.
     void on_timeout(TimePoint now);
 
-    // --- what the core answers ---------------------------------------------------------------------------------------
+    // --- what the core answers -------------------------------------------------------------------------------------
 
     /// The next command, in order. False if there is none.
     [[nodiscard]] bool next(Command& command);

@@ -95,12 +95,12 @@ struct Response {
 
 /// An error with everything that is known about it. Empty (`!error`) means success.
 struct Error {
-    std::error_code code;        ///< A `tern::Errc`.
-    Phase phase = Phase::none;   ///< Where it happened.
-    std::string peer;            ///< Who was at the other end: "host:port", and the address once there is one.
-    std::string detail;          ///< What exactly was wrong: the value received, the one expected, the native text.
-    int native = 0;              ///< errno, getaddrinfo's or the TLS library's number; 0 if there is none.
-    Response response;           ///< The server's answer when it refused the upgrade; `status` is 0 otherwise.
+    std::error_code code;       ///< A `tern::Errc`.
+    Phase phase = Phase::none;  ///< Where it happened.
+    std::string peer;           ///< Who was at the other end: "host:port", and the address once there is one.
+    std::string detail;         ///< What exactly was wrong: the value received, the one expected, the native text.
+    int native = 0;             ///< errno, getaddrinfo's or the TLS library's number; 0 if there is none.
+    Response response;          ///< The server's answer when it refused the upgrade; `status` is 0 otherwise.
 
     Error() = default;
     /// An error without detail.

@@ -87,14 +87,15 @@ struct Handshake {
 
 /// How a connection that was open came to its end.
 struct CloseInfo {
-    CloseCode code = CloseCode::abnormal;  ///< The peer's code; `no_status` if its Close had none, `abnormal` without one.
-    std::string reason;                    ///< The peer's reason.
+    CloseCode code =
+        CloseCode::abnormal;  ///< The peer's code; `no_status` if it gave none, `abnormal` without a Close.
+    std::string reason;       ///< The peer's reason.
     CloseCode sent_code = CloseCode::no_status;  ///< The code in our own Close frame, if `sent`.
-    bool sent = false;                     ///< Did we send a Close frame (completely, to the kernel)?
-    bool received = false;                 ///< Did the peer send one?
-    bool by_peer = false;                  ///< The peer began it.
-    bool will_reconnect = false;           ///< The client will try again; otherwise this is the last event.
-    Error error;                           ///< Why it ended: `closed_locally`, `closed_by_peer`, or what went wrong.
+    bool sent = false;                           ///< Did we send a Close frame (completely, to the kernel)?
+    bool received = false;                       ///< Did the peer send one?
+    bool by_peer = false;                        ///< The peer began it.
+    bool will_reconnect = false;                 ///< The client will try again; otherwise this is the last event.
+    Error error;  ///< Why it ended: `closed_locally`, `closed_by_peer`, or what went wrong.
 
     /// Both Close frames were exchanged and nothing went wrong (RFC 6455 section 7.1.4).
     [[nodiscard]] bool clean() const noexcept { return sent && received && code != CloseCode::abnormal; }
@@ -153,12 +154,12 @@ std::string_view state_name(State state) noexcept;
 struct Stats {
     State state = State::idle;
     std::uint64_t messages_received = 0;
-    std::uint64_t messages_sent = 0;  ///< Accepted for sending.
-    std::uint64_t bytes_received = 0;  ///< From the network, all of it.
-    std::uint64_t bytes_sent = 0;      ///< Handed to the kernel, all of it.
-    std::size_t send_queued = 0;       ///< Bytes accepted and not yet handed to the kernel.
-    std::uint32_t connects = 0;        ///< Connections that were open.
-    std::uint32_t attempts = 0;        ///< Attempts begun.
+    std::uint64_t messages_sent = 0;           ///< Accepted for sending.
+    std::uint64_t bytes_received = 0;          ///< From the network, all of it.
+    std::uint64_t bytes_sent = 0;              ///< Handed to the kernel, all of it.
+    std::size_t send_queued = 0;               ///< Bytes accepted and not yet handed to the kernel.
+    std::uint32_t connects = 0;                ///< Connections that were open.
+    std::uint32_t attempts = 0;                ///< Attempts begun.
     std::chrono::microseconds round_trip{-1};  ///< Of the last answered ping; negative: not known.
 };
 

@@ -63,16 +63,16 @@ private:
     // Shared by the loop and the blocking calls.
     std::mutex mutex_;
     std::condition_variable changed_;
-    bool started_ = false;   ///< A life is running.
-    bool opened_ = false;    ///< The life has had an open connection.
-    Error ending_;           ///< Why the last life ended.
+    bool started_ = false;  ///< A life is running.
+    bool opened_ = false;   ///< The life has had an open connection.
+    Error ending_;          ///< Why the last life ended.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
     std::deque<Message> inbox_;
     std::size_t inbox_bytes_ = 0;
 };
 
-// --- life --------------------------------------------------------------------------------------------------------------
+// --- life ----------------------------------------------------------------------------------------------------------
 
 void Client::Impl::on_start(StartMode mode) {
     const std::lock_guard lock(mutex_);
@@ -126,7 +126,7 @@ void Client::Impl::shut_down() {
     finish_engine();
 }
 
-// --- events ------------------------------------------------------------------------------------------------------------
+// --- events --------------------------------------------------------------------------------------------------------
 
 void Client::Impl::deliver(const Event& event) noexcept {
     try {
@@ -186,7 +186,7 @@ void Client::Impl::report_exception(const char* what) noexcept {
     }
 }
 
-// --- receiving without handlers ----------------------------------------------------------------------------------------
+// --- receiving without handlers ------------------------------------------------------------------------------------
 
 bool Client::Impl::ready_for_event() {
     if (!keeping_) return true;
@@ -210,7 +210,8 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
     }
     if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
     if (!changed_.wait_for(lock, bounded(limit), [this] { return !inbox_.empty() || !started_; })) {
-        return Error(Errc::call_timeout, Phase::open, "no message came within " + std::to_string(limit.count()) + " ms");
+        return Error(Errc::call_timeout, Phase::open,
+                     "no message came within " + std::to_string(limit.count()) + " ms");
     }
     if (inbox_.empty()) return ending_ ? ending_ : Error(Errc::not_connected);
     Message message = std::move(inbox_.front());
@@ -223,7 +224,7 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
     return message;
 }
 
-// --- the public face ---------------------------------------------------------------------------------------------------
+// --- the public face -----------------------------------------------------------------------------------------------
 
 Client::Client(Config config) : impl_(std::make_shared<Impl>(std::move(config))) {}
 Client::~Client() {

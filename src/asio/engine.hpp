@@ -23,7 +23,8 @@ public:
     [[nodiscard]] bool run();
     /// Is the caller on the loop's thread?
     [[nodiscard]] bool on_thread() const noexcept { return id_ == std::this_thread::get_id(); }
-    /// Lets the thread end when nothing is under way any more, and waits for that; on the thread itself it does not wait.
+    /// Lets the thread end when nothing is under way any more, and waits for that; on the thread itself it does not
+    /// wait.
     void finish();
 
 private:

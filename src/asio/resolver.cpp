@@ -2,15 +2,14 @@
 
 #include <cerrno>
 #include <cstring>
+#include <netdb.h>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include <netdb.h>
+#include <asio/post.hpp>
 #include <netinet/in.h>
 #include <sys/socket.h>
-
-#include <asio/post.hpp>
 
 #include "engine.hpp"
 

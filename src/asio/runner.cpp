@@ -41,7 +41,8 @@ Error connect_error(const std::error_code& native) {
     const std::error_code error = standard(native);
     const auto code = [&] {
         if (error == std::errc::connection_refused) return Errc::connection_refused;
-        if (error == std::errc::host_unreachable || error == std::errc::network_unreachable) return Errc::host_unreachable;
+        if (error == std::errc::host_unreachable || error == std::errc::network_unreachable)
+            return Errc::host_unreachable;
         return Errc::connect_error;
     }();
     Error result(code, Phase::connect);
@@ -66,7 +67,7 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
       core_(config_, default_crypto()),
       timer_(engine_->io().get_executor()) {}
 
-// --- any thread --------------------------------------------------------------------------------------------------------
+// --- any thread ----------------------------------------------------------------------------------------------------
 
 Error Runner::start(StartMode mode) {
     if (Error error = ClientCore::check(config_)) return error;
@@ -155,7 +156,7 @@ void Runner::post_pump() {
     asio::post(engine_->io(), [self = shared_from_this()] { self->pump(); });
 }
 
-// --- the loop's thread -------------------------------------------------------------------------------------------------
+// --- the loop's thread ---------------------------------------------------------------------------------------------
 
 void Runner::pump() {
     Taken taken = Taken::some;
@@ -237,7 +238,7 @@ void Runner::arm_timer() {
     });
 }
 
-// --- commands ----------------------------------------------------------------------------------------------------------
+// --- commands ------------------------------------------------------------------------------------------------------
 
 void Runner::run_commands() {
     Command command;
@@ -304,7 +305,7 @@ Runner::Stream* Runner::find(StreamId id) {
     return found == streams_.end() ? nullptr : found->get();
 }
 
-// --- bytes -------------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------------------------------------
 
 /// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
 /// gather; the loop comes here when the handlers are done.

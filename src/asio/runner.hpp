@@ -57,8 +57,8 @@ protected:
     virtual void on_idle() = 0;
     /// An event, on the loop's thread, without the lock.
     virtual void deliver(const Event& event) noexcept = 0;
-    /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped nobody
-    /// asks.
+    /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
+    /// nobody asks.
     [[nodiscard]] virtual bool ready_for_event() = 0;
 
 private:
@@ -110,8 +110,8 @@ private:
     std::optional<StartMode> start_;
     std::optional<TimePoint> drop_at_;
 
-    bool running_ = false;   ///< From `start` until the last event of the life was delivered.
-    bool stopping_ = false;  ///< From `begin_stop` until the next `start`.
+    bool running_ = false;     ///< From `start` until the last event of the life was delivered.
+    bool stopping_ = false;    ///< From `begin_stop` until the next `start`.
     bool in_handler_ = false;  ///< Events are being taken and delivered.
     std::atomic<bool> muted_ = false;
 };

@@ -9,12 +9,12 @@
 #include <iostream>
 #include <mutex>
 #include <optional>
+#include <poll.h>
 #include <string>
 #include <thread>
+#include <unistd.h>
 
 #include <fmt/format.h>
-#include <poll.h>
-#include <unistd.h>
 
 #include <tern/client.hpp>
 
@@ -81,7 +81,7 @@ int Conversation::run() {
     return *exit_;
 }
 
-// --- what arrives --------------------------------------------------------------------------------------------------------
+// --- what arrives --------------------------------------------------------------------------------------------------
 
 void Conversation::on_event(const Event& event) {
     if (options_.verbose) tell(event);
@@ -150,9 +150,9 @@ void Conversation::tell(const Event& event) const {
 
 /// Blocks when standard output does; then the client reads nothing more, and the server has to wait.
 void Conversation::print(MessageView message) {
-    const std::string shown = !terminal_            ? std::string(message.text())
-                              : message.is_text()   ? escape(message.text())
-                                                    : hex_dump(message.bytes);
+    const std::string shown = !terminal_          ? std::string(message.text())
+                              : message.is_text() ? escape(message.text())
+                                                  : hex_dump(message.bytes);
     const bool newline = terminal_ || message.is_text();
     std::fwrite(shown.data(), 1, shown.size(), stdout);
     if (newline) std::fputc('\n', stdout);
@@ -165,7 +165,7 @@ void Conversation::end(int code) {
     changed_.notify_all();
 }
 
-// --- what goes out -------------------------------------------------------------------------------------------------------
+// --- what goes out -------------------------------------------------------------------------------------------------
 
 /// Waits for input by poll, so that the end of the connection and interrupts are noticed too.
 void Conversation::read_input() {
@@ -207,7 +207,8 @@ bool Conversation::send(std::string_view line) {
     for (;;) {
         const std::error_code error = options_.binary ? client_.send_binary(as_bytes(line)) : client_.send_text(line);
         if (!error) return true;
-        const bool waiting = error == Errc::send_queue_full || (error == Errc::not_connected && options_.config.reconnect.enabled);
+        const bool waiting =
+            error == Errc::send_queue_full || (error == Errc::not_connected && options_.config.reconnect.enabled);
         {
             const std::lock_guard lock(mutex_);
             if (exit_ || interrupts > 0) return false;

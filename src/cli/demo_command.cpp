@@ -6,12 +6,12 @@
 #include <cstring>
 #include <future>
 #include <string_view>
+#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <tern/client.hpp>
 
@@ -135,8 +135,8 @@ void goodbye(Steps& steps, Client& client, std::future<CloseInfo> closed) {
     if (!steps.expect(closed.wait_for(patience) == std::future_status::ready, "the connection did not end")) return;
     const CloseInfo info = closed.get();
     if (!steps.expect(info.clean(), info.error.message())) return;
-    Steps::show(fmt::format("we said {} \"that was all\", the server answered {}", static_cast<unsigned>(info.sent_code),
-                            static_cast<unsigned>(info.code)));
+    Steps::show(fmt::format("we said {} \"that was all\", the server answered {}",
+                            static_cast<unsigned>(info.sent_code), static_cast<unsigned>(info.code)));
 }
 
 void refused(Steps& steps) {

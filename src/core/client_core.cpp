@@ -136,17 +136,17 @@ private:
     std::unique_ptr<Dialer> dialer_;
     std::unique_ptr<Connection> connection_;
     StreamId stream_ = 0;
-    bool stream_dropped_ = false;  ///< The driver was told to close it; the connection waits for its events to be taken.
+    bool stream_dropped_ = false;  ///< The driver was told to close it; the connection waits for events to be taken.
     std::string peer_;
 
     bool announced_ = false;        ///< `open` was reported for this connection.
     bool close_requested_ = false;  ///< By the user, while there was no open connection. Group `send`.
 
-    Stats totals_;  ///< Of the connections that are gone, and the counters of the client itself.
+    Stats totals_;                  ///< Of the connections that are gone, and the counters of the client itself.
     std::uint64_t bytes_sent_ = 0;  ///< Group `send`.
 };
 
-// --- what the user wants -----------------------------------------------------------------------------------------------
+// --- what the user wants -------------------------------------------------------------------------------------------
 
 Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
     if (state_ != State::idle) return Errc::already_started;
@@ -201,7 +201,7 @@ std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason)
     return {};
 }
 
-// --- what the world reports --------------------------------------------------------------------------------------------
+// --- what the world reports ----------------------------------------------------------------------------------------
 
 void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
     if (dialer_ == nullptr) return;
@@ -248,7 +248,7 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
     update(now);
 }
 
-// --- what the core answers ---------------------------------------------------------------------------------------------
+// --- what the core answers -----------------------------------------------------------------------------------------
 
 bool ClientCore::Impl::next(Command& command) {
     if (commands_.empty()) return false;
@@ -277,7 +277,8 @@ bool ClientCore::Impl::next(Event& event) {
     if (current_.kind == Event::Kind::open) event.handshake = &current_.handshake;
     if (current_.kind == Event::Kind::closed) event.close = &current_.close;
     if (current_.kind == Event::Kind::closed) event.error = &current_.close.error;
-    if (current_.kind == Event::Kind::reconnecting || current_.kind == Event::Kind::failed) event.error = &current_.error;
+    if (current_.kind == Event::Kind::reconnecting || current_.kind == Event::Kind::failed)
+        event.error = &current_.error;
     return true;
 }
 
@@ -317,7 +318,7 @@ Stats ClientCore::Impl::stats() const noexcept {
     return stats;
 }
 
-// --- the life ----------------------------------------------------------------------------------------------------------
+// --- the life ------------------------------------------------------------------------------------------------------
 
 void ClientCore::Impl::begin_attempt(TimePoint now) {
     state_ = State::connecting;
@@ -464,7 +465,7 @@ ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
     return lifecycle_.back();
 }
 
-// --- the public face ---------------------------------------------------------------------------------------------------
+// --- the public face -----------------------------------------------------------------------------------------------
 
 ClientCore::ClientCore(Config config, Crypto& crypto) : impl_(std::make_unique<Impl>(std::move(config), crypto)) {}
 ClientCore::~ClientCore() = default;

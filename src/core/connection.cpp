@@ -20,7 +20,7 @@ Connection::Connection(const Config& config, const Url& url, Crypto& crypto, Tim
     }
 }
 
-// --- handshake ---------------------------------------------------------------------------------------------------------
+// --- handshake -----------------------------------------------------------------------------------------------------
 
 void Connection::advance(TimePoint now) { conclude(upgrade_->advance(rx_, handshake_tx_), now); }
 
@@ -41,7 +41,7 @@ void Connection::fail(Error error) {
     upgrade_.reset();
 }
 
-// --- bytes -------------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------------------------------------
 
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
@@ -85,7 +85,7 @@ void Connection::tx_consume(std::size_t n) {
     if (stage_ == Stage::session) session_->tx_consume(n);
 }
 
-// --- time and the end --------------------------------------------------------------------------------------------------
+// --- time and the end ----------------------------------------------------------------------------------------------
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;

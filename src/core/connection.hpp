@@ -1,5 +1,5 @@
-// One byte stream from the first byte to the last: the upgrade, and then the session. Proxy and TLS stages will stand in
-// front of them. It knows nothing of names, addresses and retries.
+// One byte stream from the first byte to the last: the upgrade, and then the session. Proxy and TLS stages will stand
+// in front of them. It knows nothing of names, addresses and retries.
 #pragma once
 
 #include <cstddef>

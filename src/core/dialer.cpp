@@ -13,8 +13,8 @@ constexpr std::chrono::milliseconds stagger{250};
 /// More addresses than anybody publishes for one service; a limit, because they come from the network.
 constexpr std::size_t max_addresses = 64;
 
-/// RFC 8305 section 4: the families alternate, beginning with the one that the resolver prefers. The result is in reverse, to
-/// be taken from the back.
+/// RFC 8305 section 4: the families alternate, beginning with the one that the resolver prefers. The result is in
+/// reverse, to be taken from the back.
 std::vector<Address> alternate(std::span<const Address> addresses) {
     std::vector<Address> ordered;
     if (addresses.size() > max_addresses) addresses = addresses.first(max_addresses);

@@ -1,5 +1,5 @@
-// From a name to a TCP connection: resolve, then race the addresses (RFC 8305). One attempt of a client; the first address
-// that answers wins and the others are abandoned.
+// From a name to a TCP connection: resolve, then race the addresses (RFC 8305). One attempt of a client; the first
+// address that answers wins and the others are abandoned.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
+#include <tern/error.hpp>
+
 #include <algorithm>
 #include <array>
-
-#include <tern/error.hpp>
 
 namespace tern {
 namespace {
@@ -34,8 +34,7 @@ public:
     /// Two families have a counterpart in the standard, for code that knows only that.
     [[nodiscard]] bool equivalent(int value, const std::error_condition& condition) const noexcept override {
         const std::error_condition own = default_error_condition(value);
-        return own == condition ||
-               (own == Condition::timed_out && condition == std::errc::timed_out) ||
+        return own == condition || (own == Condition::timed_out && condition == std::errc::timed_out) ||
                (own == Condition::cancelled && condition == std::errc::operation_canceled);
     }
 };
@@ -47,7 +46,6 @@ public:
     [[nodiscard]] std::string message(int value) const override {
         return std::string(condition_name(static_cast<Condition>(value)));
     }
-
 };
 
 }  // namespace

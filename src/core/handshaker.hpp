@@ -19,8 +19,9 @@ public:
     Handshaker& operator=(const Handshaker&) = delete;
     virtual ~Handshaker() = default;
 
-    /// Consumes what belongs to the handshake from `in` and appends what is to be sent to `out`. Called once with an empty
-    /// `in` to begin, and then whenever bytes have arrived. What it leaves in `in` after `done` belongs to the next stage.
+    /// Consumes what belongs to the handshake from `in` and appends what is to be sent to `out`. Called once with an
+    /// empty `in` to begin, and then whenever bytes have arrived. What it leaves in `in` after `done` belongs to the
+    /// next stage.
     virtual Status advance(Buffer& in, std::string& out) = 0;
     /// The peer ended the stream. Never `need_input`.
     virtual Status on_eof() = 0;

@@ -1,12 +1,12 @@
 // The beginning of the body of an HTTP/1.1 response, for the error that shows it: as much as a limit lets through.
 #pragma once
 
-#include "buffer.hpp"
-#include "http_head.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
+
+#include "buffer.hpp"
+#include "http_head.hpp"
 
 namespace tern::core {
 

@@ -1,10 +1,10 @@
 #include "http_head.hpp"
 
-#include "quote.hpp"
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include "quote.hpp"
 
 namespace tern::core {
 namespace {
@@ -13,12 +13,8 @@ constexpr std::string_view version = "HTTP/1.1";
 /// How much of a foreign answer is shown.
 constexpr std::size_t excerpt_size = 40;
 
-char lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 bool is_token_character(char c) noexcept {
     const char letter = lower(c);
@@ -26,9 +22,7 @@ bool is_token_character(char c) noexcept {
            (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
 }
 
-bool is_blank(char c) noexcept {
-    return c == ' ' || c == '\t';
-}
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 std::string_view trim(std::string_view text) noexcept {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);

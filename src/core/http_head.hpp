@@ -2,8 +2,6 @@
 // Strict: what two readers could understand differently is refused.
 #pragma once
 
-#include "buffer.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,6 +9,8 @@
 #include <vector>
 
 #include <tern/error.hpp>
+
+#include "buffer.hpp"
 
 namespace tern::core {
 

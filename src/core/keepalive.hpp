@@ -12,9 +12,9 @@
 
 namespace tern::core {
 
-/// Own pings go out every `interval`. While one is unanswered, the peer may be silent for `pong_timeout`. Everything that
-/// arrives breaks the silence, because the pong may have to wait behind a large message; so does every byte that the
-/// kernel takes again after it had refused some, because that room came from the peer's acknowledgements.
+/// Own pings go out every `interval`. While one is unanswered, the peer may be silent for `pong_timeout`. Everything
+/// that arrives breaks the silence, because the pong may have to wait behind a large message; so does every byte that
+/// the kernel takes again after it had refused some, because that room came from the peer's acknowledgements.
 class Keepalive {
 public:
     enum class Action : std::uint8_t { none, ping, dead };

@@ -16,9 +16,7 @@ std::size_t first_aligned(const std::byte* dst, std::size_t width) noexcept {
     return width - reinterpret_cast<std::uintptr_t>(dst) % width;
 }
 
-Block masked(const std::byte* from, Block key) noexcept {
-    return load<Block>(from) ^ key;
-}
+Block masked(const std::byte* from, Block key) noexcept { return load<Block>(from) ^ key; }
 
 void mask_baseline(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
     constexpr std::size_t width = sizeof(Block);
@@ -127,9 +125,7 @@ std::size_t count_runnable() noexcept {
 
 constexpr std::array variants{MaskVariant{"baseline", mask_baseline}};
 
-std::size_t count_runnable() noexcept {
-    return 1;
-}
+std::size_t count_runnable() noexcept { return 1; }
 
 #endif
 
@@ -144,8 +140,6 @@ void choose_and_mask(std::byte* dst, const std::byte* src, std::size_t size, std
 
 constinit std::atomic<MaskFunction*> mask_wide{choose_and_mask};
 
-std::span<const MaskVariant> mask_variants() noexcept {
-    return std::span(variants).first(count_runnable());
-}
+std::span<const MaskVariant> mask_variants() noexcept { return std::span(variants).first(count_runnable()); }
 
 }  // namespace tern::core::mask_detail

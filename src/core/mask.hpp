@@ -21,7 +21,7 @@ inline void mask_copy(std::byte* dst, const std::byte* src, std::size_t size, Ma
 /// The same in place.
 inline void mask_in_place(std::byte* data, std::size_t size, MaskKey key, std::size_t offset) noexcept;
 
-// --- below: how it is done, visible for inlining, tests and benchmarks -----------------------------------------------
+// --- below: how it is done, visible for inlining, tests and benchmarks ---------------------------------------------
 
 namespace mask_detail {
 
@@ -77,12 +77,8 @@ void mask_pair(std::byte* dst, const std::byte* src, std::size_t size, Word key,
     store(dst + tail, last);
 }
 
-inline std::uint64_t twice(std::uint32_t key) noexcept {
-    return std::uint64_t{key} << 32u | key;
-}
-inline Block spread(std::uint32_t key) noexcept {
-    return Block{key, key, key, key};
-}
+inline std::uint64_t twice(std::uint32_t key) noexcept { return std::uint64_t{key} << 32u | key; }
+inline Block spread(std::uint32_t key) noexcept { return Block{key, key, key, key}; }
 
 /// 0 to 3 bytes.
 inline void mask_bytes(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {

@@ -1,5 +1,5 @@
-// Masking keys "derived from a strong source of entropy" (RFC 6455 section 5.3), drawn many at a time because asking the
-// generator for each frame costs more than sending one.
+// Masking keys "derived from a strong source of entropy" (RFC 6455 section 5.3), drawn many at a time because asking
+// the generator for each frame costs more than sending one.
 #pragma once
 
 #include <array>

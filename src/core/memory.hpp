@@ -11,8 +11,7 @@ namespace tern::core {
 class Block {
 public:
     Block() = default;
-    Block(Block&& other) noexcept
-        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Block(Block&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);

@@ -44,7 +44,8 @@ MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
     switch (read_frame_header(in.readable(), frame_, error)) {
         case FrameStatus::need_input: return Step::need_input;
         case FrameStatus::failed:
-            return fail(error, error == Errc::reserved_opcode ? std::to_string(static_cast<unsigned>(frame_.opcode)) : "");
+            return fail(error,
+                        error == Errc::reserved_opcode ? std::to_string(static_cast<unsigned>(frame_.opcode)) : "");
         case FrameStatus::ready: break;
     }
     if (frame_.is_control()) return read_control(in, event);
@@ -192,8 +193,8 @@ MessageReader::Step MessageReader::read_control(Buffer& in, Event& event) {
 MessageReader::Step MessageReader::read_close(Bytes body, Event& event) {
     if (body.size() == 1) return fail(Errc::close_body_length);
     if (body.size() >= 2) {
-        const auto code = static_cast<std::uint16_t>(std::to_integer<unsigned>(body[0]) << 8u |
-                                                     std::to_integer<unsigned>(body[1]));
+        const auto code =
+            static_cast<std::uint16_t>(std::to_integer<unsigned>(body[0]) << 8u | std::to_integer<unsigned>(body[1]));
         if (!is_sendable(CloseCode{code})) return fail(Errc::close_code_invalid, std::to_string(code));
         if (!is_utf8(body.subspan(2))) return fail(Errc::close_reason_not_utf8);
         close_frame_.code = CloseCode{code};

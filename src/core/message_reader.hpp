@@ -46,9 +46,7 @@ public:
     /// Discards everything that arrives from now on.
     void discard() noexcept { discarding_ = true; }
     /// Between two messages and frames, after `need_input`: a peer that ends the stream here has torn nothing apart.
-    [[nodiscard]] bool between_messages() const noexcept {
-        return !in_payload_ && message_ == no_message && !torn_;
-    }
+    [[nodiscard]] bool between_messages() const noexcept { return !in_payload_ && message_ == no_message && !torn_; }
     /// Gives back memory that has not been needed since the last call.
     void trim() noexcept;
 
@@ -74,10 +72,10 @@ private:
     std::size_t max_message_size_;
 
     FrameHeader frame_;
-    std::uint64_t remaining_ = 0;  ///< Of the payload of `frame_`, while `in_payload_`.
-    bool torn_ = false;            ///< The buffer holds the beginning of a frame.
-    bool in_payload_ = false;      ///< The header of `frame_` has been consumed, its payload not completely.
-    Opcode message_ = no_message;  ///< Of the fragmented message that is open.
+    std::uint64_t remaining_ = 0;     ///< Of the payload of `frame_`, while `in_payload_`.
+    bool torn_ = false;               ///< The buffer holds the beginning of a frame.
+    bool in_payload_ = false;         ///< The header of `frame_` has been consumed, its payload not completely.
+    Opcode message_ = no_message;     ///< Of the fragmented message that is open.
     std::uint64_t message_size_ = 0;  ///< The sum of its payload lengths so far, that of the current frame included.
 
     std::size_t lent_ = 0;     ///< Bytes of the buffer that the last event refers to; consumed by the next `next`.

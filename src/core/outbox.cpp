@@ -79,7 +79,8 @@ void Outbox::consume(std::size_t n) {
     bulk_.consume(from_bulk, spare_);
     lent_control_ = 0;
     control_.consume(n - from_bulk, spare_);
-    // Frames that were on offer when the urgent Close came, and of which the kernel took nothing: it overtakes them now.
+    // Frames that were on offer when the urgent Close came, and of which the kernel took nothing: it overtakes them
+    // now.
     if (close_queued_ && bulk_close_size_ == 0) bulk_.truncate(bulk_.boundary(0));
 }
 
@@ -184,7 +185,8 @@ void Outbox::Lane::clear() noexcept {
     size_ = 0;
 }
 
-/// Walks the headers that were written here; that costs less than remembering every boundary for the rare control frame.
+/// Walks the headers that were written here; that costs less than remembering every boundary for the rare control
+/// frame.
 std::size_t Outbox::Lane::boundary(std::size_t from) const noexcept {
     std::size_t before = 0;  // bytes of the lane in front of this segment
     for (const Segment* segment = front_.get(); segment != nullptr; segment = segment->next.get()) {

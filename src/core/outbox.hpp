@@ -1,7 +1,7 @@
 // What waits to be sent: frames, masked and ready for the kernel. The send half of a session.
 //
-// There are two lanes. Messages stand in the bulk lane in the order of sending. Pings, pongs and an urgent Close stand in
-// the control lane and overtake the bulk at the next frame boundary behind what the kernel already has or is being
+// There are two lanes. Messages stand in the bulk lane in the order of sending. Pings, pongs and an urgent Close stand
+// in the control lane and overtake the bulk at the next frame boundary behind what the kernel already has or is being
 // offered (RFC 6455 section 5.4 allows control frames in the middle of a fragmented message).
 #pragma once
 
@@ -25,16 +25,17 @@ public:
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
 
-    /// Queues a data frame, or several if the payload is larger than `fragment_size` (0: never). `fin`: the message ends
-    /// with it. All or nothing: after an error (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was queued.
+    /// Queues a data frame, or several if the payload is larger than `fragment_size` (0: never). `fin`: the message
+    /// ends with it. All or nothing: after an error (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was
+    /// queued.
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0);
     /// Queues a ping or pong, which overtakes. Not when `close_final()`.
     [[nodiscard]] std::error_code push_control(Opcode opcode, Bytes payload);
 
     /// Queues the Close frame behind everything else. No message may be pushed after it.
     [[nodiscard]] std::error_code push_close(Bytes body);
-    /// Queues a Close frame that overtakes; what it overtakes is dropped, a Close of `push_close` included. After an error
-    /// nothing has changed. Not when `close_final()`.
+    /// Queues a Close frame that overtakes; what it overtakes is dropped, a Close of `push_close` included. After an
+    /// error nothing has changed. Not when `close_final()`.
     [[nodiscard]] std::error_code push_urgent_close(Bytes body);
     /// A Close frame has been queued that nothing can overtake any more.
     [[nodiscard]] bool close_final() const noexcept {
@@ -43,8 +44,8 @@ public:
     /// A Close frame has been queued, and the kernel has all of it.
     [[nodiscard]] bool close_sent() const noexcept { return close_queued_ && bulk_.empty() && control_.empty(); }
 
-    /// Lends the next bytes to be written, in up to `out.size()` pieces; returns how many there are. They stay where they
-    /// are, unchanged, until `consume`.
+    /// Lends the next bytes to be written, in up to `out.size()` pieces; returns how many there are. They stay where
+    /// they are, unchanged, until `consume`.
     [[nodiscard]] std::size_t front(std::span<Bytes> out);
     /// The kernel took the first `n` of the bytes lent.
     void consume(std::size_t n);
@@ -94,7 +95,8 @@ private:
         /// Bytes from the front to the next frame boundary that is not before `from`.
         [[nodiscard]] std::size_t boundary(std::size_t from) const noexcept;
         /// Describes the first `limit` bytes in pieces.
-        [[nodiscard]] std::size_t pieces(std::span<Bytes> out, std::size_t limit, std::size_t& described) const noexcept;
+        [[nodiscard]] std::size_t pieces(std::span<Bytes> out, std::size_t limit,
+                                         std::size_t& described) const noexcept;
 
     private:
         SegmentPtr front_;

@@ -34,7 +34,7 @@ Session::Session(const Config& config, Crypto& crypto, TimePoint now)
       received_(now),
       outbox_(crypto, config.limits.max_send_queue) {}
 
-// --- receive half ------------------------------------------------------------------------------------------------------
+// --- receive half --------------------------------------------------------------------------------------------------
 
 bool Session::next(Buffer& in, Event& event) {
     switch (reader_.next(in, event)) {
@@ -59,7 +59,7 @@ void Session::queue_pong(Bytes payload) {
     pongs_size_ += 1 + payload.size();
 }
 
-// --- send half ---------------------------------------------------------------------------------------------------------
+// --- send half -----------------------------------------------------------------------------------------------------
 
 std::error_code Session::send(Opcode opcode, Bytes payload, SendOptions options) {
     if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
@@ -128,7 +128,7 @@ void Session::tx_consume(std::size_t n) {
     if (outbox_.queued() == 0 && std::exchange(blocked_, false)) became_writable_ = true;
 }
 
-// --- both halves -------------------------------------------------------------------------------------------------------
+// --- both halves ---------------------------------------------------------------------------------------------------
 
 void Session::on_received(TimePoint now) noexcept {
     received_ = now;

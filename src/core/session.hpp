@@ -1,8 +1,8 @@
 // An open WebSocket connection: RFC 6455 after the 101. It owns the closing handshake and the keepalive, and joins the
 // half that receives (MessageReader) with the half that sends (Outbox).
 //
-// The halves meet only in `settle`. `next` touches the receive half alone, and the functions of sending touch the send half
-// alone, so that the driver needs no lock to receive (see the groups of calls in tern/core.hpp).
+// The halves meet only in `settle`. `next` touches the receive half alone, and the functions of sending touch the send
+// half alone, so that the driver needs no lock to receive (see the groups of calls in tern/core.hpp).
 #pragma once
 
 #include <cstddef>
@@ -27,12 +27,12 @@ public:
     /// The configuration and the generator outlive the session.
     Session(const Config& config, Crypto& crypto, TimePoint now);
 
-    // --- receive half --------------------------------------------------------------------------------------------------
+    // --- receive half ----------------------------------------------------------------------------------------------
 
     /// The next event in `in`. False: everything has been taken.
     [[nodiscard]] bool next(Buffer& in, Event& event);
 
-    // --- send half -----------------------------------------------------------------------------------------------------
+    // --- send half -------------------------------------------------------------------------------------------------
 
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options);
     [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options);
@@ -43,7 +43,7 @@ public:
     void tx_consume(std::size_t n);
     [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
 
-    // --- both halves ---------------------------------------------------------------------------------------------------
+    // --- both halves -----------------------------------------------------------------------------------------------
 
     /// Bytes have arrived.
     void on_received(TimePoint now) noexcept;
@@ -109,7 +109,7 @@ private:
     bool part_checked_ = false;           ///< It is text, and checked.
     Utf8Validator part_text_;
     bool close_requested_ = false;
-    std::string close_body_;  ///< Of the Close that was requested.
+    std::string close_body_;      ///< Of the Close that was requested.
     bool sending_ended_ = false;  ///< Mirrors that `state_` has left `open`.
     bool blocked_ = false;        ///< The kernel has refused bytes, and not all that is queued has left since.
     bool became_writable_ = false;

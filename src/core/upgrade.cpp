@@ -1,12 +1,12 @@
 #include "upgrade.hpp"
 
-#include "quote.hpp"
-
 #include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "quote.hpp"
 
 namespace tern::core {
 namespace {
@@ -20,14 +20,10 @@ constexpr std::size_t max_interim = 8;
 constexpr std::size_t max_challenges = 4;
 constexpr std::size_t max_shown = 200;
 
-Error fault(Errc code, std::string detail) {
-    return {code, Phase::upgrade, std::move(detail)};
-}
-Error misuse(Errc code, std::string detail) {
-    return {code, Phase::none, std::move(detail)};
-}
+Error fault(Errc code, std::string detail) { return {code, Phase::upgrade, std::move(detail)}; }
+Error misuse(Errc code, std::string detail) { return {code, Phase::none, std::move(detail)}; }
 
-// --- the configuration -----------------------------------------------------------------------------------------------
+// --- the configuration ---------------------------------------------------------------------------------------------
 
 /// Headers that the handshake sets, or that would say that the request has a body.
 bool is_reserved(std::string_view name, const Config& config) {
@@ -50,11 +46,9 @@ Error check_header(const Header& header, const Config& config) {
     return {};
 }
 
-bool has_header(const Config& config, std::string_view name) {
-    return count_fields(config.headers, name) != 0;
-}
+bool has_header(const Config& config, std::string_view name) { return count_fields(config.headers, name) != 0; }
 
-// --- the answer ------------------------------------------------------------------------------------------------------
+// --- the answer ----------------------------------------------------------------------------------------------------
 
 /// All values of the fields of that name, to be shown.
 std::string values(const HttpHead& head, std::string_view name) {
@@ -137,20 +131,14 @@ Error check_subprotocol(const HttpHead& head, const Config& config, std::string&
 std::vector<std::string_view> telling_headers(int status) {
     if (status >= 300 && status < 400) return {"Location"};
     switch (status) {
-        case 401:
-            return {"WWW-Authenticate"};
-        case 407:
-            return {"Proxy-Authenticate"};
+        case 401: return {"WWW-Authenticate"};
+        case 407: return {"Proxy-Authenticate"};
         // RFC 6455 section 4.4 has 426; many servers say 400.
-        case 400:
-            return {"Sec-WebSocket-Version"};
-        case 426:
-            return {"Upgrade", "Sec-WebSocket-Version"};
+        case 400: return {"Sec-WebSocket-Version"};
+        case 426: return {"Upgrade", "Sec-WebSocket-Version"};
         case 429:
-        case 503:
-            return {"Retry-After"};
-        default:
-            return {};
+        case 503: return {"Retry-After"};
+        default: return {};
     }
 }
 
@@ -201,12 +189,8 @@ Handshaker::Status Upgrade::advance(Buffer& in, std::string& out) {
     return status();
 }
 
-Handshaker::Status Upgrade::on_eof() {
-    return end(Errc::upgrade_eof);
-}
-Handshaker::Status Upgrade::on_deadline() {
-    return end(Errc::upgrade_timeout);
-}
+Handshaker::Status Upgrade::on_eof() { return end(Errc::upgrade_eof); }
+Handshaker::Status Upgrade::on_deadline() { return end(Errc::upgrade_timeout); }
 
 /// RFC 6455 section 4.1, second half, and section 10.5 for Authorization.
 void Upgrade::write_request(std::string& out) {

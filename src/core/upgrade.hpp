@@ -2,11 +2,6 @@
 // section 4.1).
 #pragma once
 
-#include "handshaker.hpp"
-#include "http_body.hpp"
-#include "http_head.hpp"
-#include "url.hpp"
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,6 +11,11 @@
 #include <tern/core.hpp>
 #include <tern/error.hpp>
 #include <tern/message.hpp>
+
+#include "handshaker.hpp"
+#include "http_body.hpp"
+#include "http_head.hpp"
+#include "url.hpp"
 
 namespace tern::core {
 

@@ -1,7 +1,5 @@
 #include "url.hpp"
 
-#include "quote.hpp"
-
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -9,6 +7,8 @@
 
 #include <idn2.h>
 #include <uriparser/Uri.h>
+
+#include "quote.hpp"
 
 namespace tern::core {
 namespace {
@@ -27,22 +27,12 @@ struct Parts {
     std::string_view target;  ///< From the first '/' or '?' behind the host.
 };
 
-Error fault(Errc code, std::string detail) {
-    return {code, Phase::none, std::move(detail)};
-}
+Error fault(Errc code, std::string detail) { return {code, Phase::none, std::move(detail)}; }
 
-bool is_control(char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-bool is_ascii(char c) {
-    return static_cast<unsigned char>(c) < 0x80;
-}
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 /// RFC 3986 section 2.3.
 bool is_unreserved(char c) {
@@ -76,7 +66,7 @@ std::string at(std::string_view text, const char* where) {
     return " at position " + std::to_string(where - text.data() + 1);
 }
 
-// --- what must stand nowhere in a URL --------------------------------------------------------------------------------
+// --- what must stand nowhere in a URL ------------------------------------------------------------------------------
 
 /// The size of the white space character that the text begins with; 0 if it begins with another. White space beyond
 /// ASCII (the property White_Space of Unicode) comes from copying out of documents.
@@ -112,7 +102,7 @@ Error check_characters(std::string_view text) {
     return {};
 }
 
-// --- the parts -------------------------------------------------------------------------------------------------------
+// --- the parts -----------------------------------------------------------------------------------------------------
 
 Error read_scheme(std::string_view text, Url& url) {
     const std::size_t colon = text.find(':');
@@ -227,7 +217,7 @@ Error read_user_info(std::string_view text, const Parts& parts, Url& url) {
     return percent_decode(text, parts.user_info.substr(colon + 1), url.password);
 }
 
-// --- the host --------------------------------------------------------------------------------------------------------
+// --- the host ------------------------------------------------------------------------------------------------------
 
 /// Names in other scripts become A-labels (RFC 5891), mapped and normalised before as browsers do (UTS 46,
 /// nontransitional).
@@ -243,9 +233,7 @@ Error to_ascii(std::string& name) {
 
 /// Letters, digits, hyphens and, because names in private networks have them, underscores. Where a hyphen may stand is
 /// the registry's business. RFC 3986 would allow more, but no resolver takes it.
-bool is_name_character(char c) {
-    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
-}
+bool is_name_character(char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_'; }
 
 std::optional<std::string> label_fault(std::string_view label) {
     if (label.empty()) return "a label is empty";
@@ -314,7 +302,7 @@ Error read_address_literal(std::string_view text, const Parts& parts, Url& url) 
     return {};
 }
 
-// --- the syntax of the rest ------------------------------------------------------------------------------------------
+// --- the syntax of the rest ----------------------------------------------------------------------------------------
 
 /// Section 2.1 for path and query, whose escapes stay.
 Error check_target(std::string_view text, const Parts& parts) {
@@ -424,8 +412,6 @@ std::string Url::host_header() const {
     return header;
 }
 
-std::string Url::authority() const {
-    return (host_is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
-}
+std::string Url::authority() const { return (host_is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port); }
 
 }  // namespace tern::core

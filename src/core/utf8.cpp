@@ -14,7 +14,7 @@
 namespace tern::core::utf8_detail {
 namespace {
 
-// --- byte by byte ----------------------------------------------------------------------------------------------------
+// --- byte by byte --------------------------------------------------------------------------------------------------
 //
 // The syntax of RFC 3629 section 4 as an automaton. For each byte there is a word that holds, for every state, the next
 // one; a state is the position of its six bits in there. A byte costs one load, which does not wait for the byte
@@ -99,7 +99,7 @@ Utf8State finish_character(Utf8State state, Bytes& bytes) noexcept {
     return state;
 }
 
-// --- many bytes at once ----------------------------------------------------------------------------------------------
+// --- many bytes at once --------------------------------------------------------------------------------------------
 
 /// Two times 32 bytes.
 bool are_ascii(const std::byte* a, const std::byte* b) noexcept {
@@ -128,9 +128,7 @@ Bytes skip_ascii(Bytes bytes) noexcept {
     return {are_ascii(end - 64, end - 32) ? end : at, end};
 }
 
-bool is_whole_by_table(Bytes bytes) noexcept {
-    return walk_table(Utf8State::boundary, bytes) == Utf8State::boundary;
-}
+bool is_whole_by_table(Bytes bytes) noexcept { return walk_table(Utf8State::boundary, bytes) == Utf8State::boundary; }
 
 #if defined(TERN_WITH_SIMDJSON)
 
@@ -152,9 +150,7 @@ bool is_whole_by_simdjson(Bytes bytes) noexcept {
         ->validate_utf8(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-void leave_simdjson() noexcept {
-    is_whole_long.store(is_whole_by_table, std::memory_order_release);
-}
+void leave_simdjson() noexcept { is_whole_long.store(is_whole_by_table, std::memory_order_release); }
 
 /// Not by `simdjson::validate_utf8`: there the environment variable SIMDJSON_FORCE_IMPLEMENTATION decides, and a name
 /// that it does not know makes every text invalid.
@@ -195,13 +191,9 @@ Utf8State walk_from_boundary(Bytes bytes) noexcept {
 
 #else
 
-bool is_whole(Bytes bytes) noexcept {
-    return is_whole_by_table(bytes);
-}
+bool is_whole(Bytes bytes) noexcept { return is_whole_by_table(bytes); }
 
-Utf8State walk_from_boundary(Bytes bytes) noexcept {
-    return walk_table(Utf8State::boundary, bytes);
-}
+Utf8State walk_from_boundary(Bytes bytes) noexcept { return walk_table(Utf8State::boundary, bytes); }
 
 #endif
 

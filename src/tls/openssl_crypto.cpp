@@ -26,9 +26,9 @@ public:
 
     std::string base64(Bytes bytes) override {
         std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
-        const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                         reinterpret_cast<const unsigned char*>(bytes.data()),
-                                         static_cast<int>(bytes.size()));
+        const int size =
+            EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                            reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
         text.resize(static_cast<std::size_t>(size));
         return text;
     }

@@ -90,9 +90,10 @@ private:
         const std::string name = "Sec-WebSocket-Key: ";
         const std::string key = request.substr(request.find(name) + name.size(), 24);
         const auto digest = default_crypto().sha1(as_bytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
-        receive(as_bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Accept: " +
-                         default_crypto().base64(digest) + "\r\n\r\n"));
+        receive(
+            as_bytes("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "Sec-WebSocket-Accept: " +
+                     default_crypto().base64(digest) + "\r\n\r\n"));
     }
 
     TimePoint now_{std::chrono::hours(1)};

@@ -41,7 +41,8 @@ int main() {
     tern::ClientCore core({.url = "ws://device.example/"}, crypto);
     require(!core.start(tern::StartMode::once, now), "start");
     tern::Command command;
-    require(core.next(command) && command.kind == tern::Command::Kind::resolve && command.host == "device.example", "resolve");
+    require(core.next(command) && command.kind == tern::Command::Kind::resolve && command.host == "device.example",
+            "resolve");
     const tern::Address address{.port = 80, .bytes = {192, 0, 2, 1}};
     core.on_resolved(command.id, {&address, 1}, {}, now);
     require(core.next(command) && command.kind == tern::Command::Kind::connect, "connect");
@@ -51,7 +52,10 @@ int main() {
     std::array<tern::Bytes, 4> pieces;
     require(core.tx(stream, pieces) == 1, "request");
     core.tx_consume(stream, pieces[0].size());
-    feed(core, stream, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: accept\r\n\r\n\x81\x02hi", now);
+    feed(core, stream,
+         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+         "accept\r\n\r\n\x81\x02hi",
+         now);
 
     bool open = false;
     bool message = false;

@@ -3,11 +3,6 @@
 // of them at once.
 //
 // The input: a byte of settings, three sizes of pieces, and the bytes of the server.
-#include "buffer.hpp"
-#include "message_reader.hpp"
-#include "reference/utf8_reference.hpp"
-#include "unit/core/wire.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -23,6 +18,11 @@
 #include <tern/config.hpp>
 #include <tern/error.hpp>
 #include <tern/message.hpp>
+
+#include "buffer.hpp"
+#include "message_reader.hpp"
+#include "reference/utf8_reference.hpp"
+#include "unit/core/wire.hpp"
 
 namespace {
 
@@ -71,7 +71,7 @@ std::string line(std::string_view kind, std::string_view payload) {
     return std::string(kind).append(" ").append(payload);
 }
 
-// --- the reader under test -------------------------------------------------------------------------------------------
+// --- the reader under test -----------------------------------------------------------------------------------------
 
 class Run {
 public:
@@ -121,10 +121,8 @@ private:
     void note(const Event& event) {
         const std::string_view payload = tern::as_text(event.bytes);
         switch (event.kind) {
-            case Event::Kind::message:
-                return note_message(static_cast<unsigned>(event.opcode), payload);
-            case Event::Kind::chunk:
-                return note_chunk(event.chunk);
+            case Event::Kind::message: return note_message(static_cast<unsigned>(event.opcode), payload);
+            case Event::Kind::chunk: return note_chunk(event.chunk);
             case Event::Kind::ping:
             case Event::Kind::pong:
                 require(payload.size() <= 125, "control frames are short");
@@ -135,8 +133,7 @@ private:
                 const auto code = static_cast<unsigned>(close.code);
                 return meaning_.events.push_back(line("close " + std::to_string(code), close.reason));
             }
-            default:
-                require(false, "a reader has no other events");
+            default: require(false, "a reader has no other events");
         }
     }
 
@@ -182,7 +179,7 @@ private:
     std::size_t frames_of_message_ = 0;
 };
 
-// --- the reference ---------------------------------------------------------------------------------------------------
+// --- the reference -------------------------------------------------------------------------------------------------
 
 /// Reads a stream that lies there as a whole, RFC 6455 section 5 from the beginning to the end.
 class Reference {
@@ -301,7 +298,7 @@ private:
     unsigned opcode_ = 0;
 };
 
-// --- both ------------------------------------------------------------------------------------------------------------
+// --- both ----------------------------------------------------------------------------------------------------------
 
 void compare(const Meaning& meaning, const Meaning& reference, Delivery delivery) {
     if (meaning.end != reference.end) std::fprintf(stderr, "%s: ", meaning.end.c_str());

@@ -2,8 +2,6 @@
 // interim responses. The first byte of the input says how to cut the rest into pieces; the outcome must not depend on
 // it.
 #include "http_head.hpp"
-#include "upgrade.hpp"
-#include "url.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,6 +14,9 @@
 #include <vector>
 
 #include <tern/core.hpp>
+
+#include "upgrade.hpp"
+#include "url.hpp"
 
 using namespace tern;
 using namespace tern::core;

@@ -1,6 +1,5 @@
 // The validator of UTF-8 against the reference: whole, and in pieces. The first two bytes of the input say how long the
 // text in front of the rest is and where to split; the rest is the text.
-#include "reference/utf8_reference.hpp"
 #include "utf8.hpp"
 
 #include <algorithm>
@@ -12,6 +11,8 @@
 #include <vector>
 
 #include <tern/message.hpp>
+
+#include "reference/utf8_reference.hpp"
 
 namespace tern::core {
 namespace {

@@ -1,4 +1,5 @@
-// Servers that break RFC 6455 on an open connection: each way has its error for the user and its close code for the server.
+// Servers that break RFC 6455 on an open connection: each way has its error for the user and its close code for the
+// server.
 #include <set>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ std::vector<Violation> violations() {
         {"length_overflow", "\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00"s, Errc::length_overflow, 1002},
         {"masked", "\x81\x85\x01\x02\x03\x04hello"s, Errc::masked_frame, 1002},
         {"continuation_without_start", frame(0, "x"), Errc::unexpected_continuation, 1002},
-        {"continuation_after_end", frame(1, "a", false) + frame(0, "b") + frame(0, "c"), Errc::unexpected_continuation, 1002},
+        {"continuation_after_end", frame(1, "a", false) + frame(0, "b") + frame(0, "c"), Errc::unexpected_continuation,
+         1002},
         {"new_message_inside_another", frame(1, "a", false) + frame(1, "b"), Errc::unfinished_message, 1002},
         {"close_body_of_one_byte", frame(8, "\x03"), Errc::close_body_length, 1002},
         {"close_reason_not_utf8", close_frame(1000, "\xff\xfe"), Errc::close_reason_not_utf8, 1007},
@@ -38,7 +40,8 @@ std::vector<Violation> violations() {
         {"text_ends_in_a_character", frame(1, "\xc3"), Errc::text_not_utf8, 1007},
         {"text_split_in_a_character_wrongly", frame(1, "\xce", false) + frame(0, "x"), Errc::text_not_utf8, 1007},
         {"impossible_byte_in_a_frame_that_never_ends", "\x81\x7e\x04\x00ok\xf4\x90"s, Errc::text_not_utf8, 1007},
-        {"impossible_byte_in_a_large_frame", "\x81\x7f\x00\x00\x00\x00\x00\x10\x00\x00ok\xed\xa0"s, Errc::text_not_utf8, 1007},
+        {"impossible_byte_in_a_large_frame", "\x81\x7f\x00\x00\x00\x00\x00\x10\x00\x00ok\xed\xa0"s, Errc::text_not_utf8,
+         1007},
         {"message_too_big_by_its_header", "\x82\x7f\x00\x00\x01\x00\x00\x00\x00\x00"s, Errc::message_too_big, 1009},
         {"message_too_big_by_the_sum", frame(2, std::string(600'000, 'x'), false) + frame(0, std::string(600'000, 'x')),
          Errc::message_too_big, 1009},
@@ -62,9 +65,9 @@ TEST_P(HostileFrame, FailsTheConnection) {
     std::vector<ClientFrame> frames;
     {
         ScriptedServer server([&](Peer& peer) {
-        if (!peer.upgrade() || !peer.send(row.bytes)) return;
-        while (auto read = peer.read_frame()) frames.push_back(*read);
-    });
+            if (!peer.upgrade() || !peer.send(row.bytes)) return;
+            while (auto read = peer.read_frame()) frames.push_back(*read);
+        });
         Config config = patient_config(server.url());
         config.limits.max_message_size = 1u << 20u;
         WatchedClient client(config);

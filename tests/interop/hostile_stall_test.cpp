@@ -1,5 +1,5 @@
-// Servers that stop, dawdle or vanish, at every point of a life. Nothing may hang past its deadline. The cases only wait, so
-// they wait side by side.
+// Servers that stop, dawdle or vanish, at every point of a life. Nothing may hang past its deadline. The cases only
+// wait, so they wait side by side.
 #include <memory>
 #include <string>
 #include <vector>

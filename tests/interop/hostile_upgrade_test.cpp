@@ -40,34 +40,56 @@ const std::vector<Refused>& refused() {
     using sv = std::string_view;
     static const std::vector<Refused> table = {
         {"status_200", Errc::upgrade_refused,
-         [](sv r) { return with_headers(join({upgrade, connection, accept_header(r), "Content-Length: 0\r\n"}), "HTTP/1.1 200 OK"); }},
+         [](sv r) {
+             return with_headers(join({upgrade, connection, accept_header(r), "Content-Length: 0\r\n"}),
+                                 "HTTP/1.1 200 OK");
+         }},
         {"status_301", Errc::upgrade_refused,
-         [](sv) { return with_headers("Location: /elsewhere\r\nContent-Length: 0\r\n", "HTTP/1.1 301 Moved Permanently"); }},
+         [](sv) {
+             return with_headers("Location: /elsewhere\r\nContent-Length: 0\r\n", "HTTP/1.1 301 Moved Permanently");
+         }},
         {"status_401", Errc::upgrade_refused,
-         [](sv) { return with_headers("WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 6\r\n", "HTTP/1.1 401 Unauthorized") + "denied"; }},
+         [](sv) {
+             return with_headers("WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 6\r\n",
+                                 "HTTP/1.1 401 Unauthorized") +
+                    "denied";
+         }},
         {"status_404", Errc::upgrade_refused,
          [](sv) { return with_headers("Content-Length: 0\r\n", "HTTP/1.1 404 Not Found"); }},
         {"status_503", Errc::upgrade_refused,
-         [](sv) { return with_headers("Retry-After: 10\r\nContent-Length: 0\r\n", "HTTP/1.1 503 Service Unavailable"); }},
+         [](sv) {
+             return with_headers("Retry-After: 10\r\nContent-Length: 0\r\n", "HTTP/1.1 503 Service Unavailable");
+         }},
         {"http_1_0", Errc::response_version,
-         [](sv r) { return with_headers(join({upgrade, connection, accept_header(r)}), "HTTP/1.0 101 Switching Protocols"); }},
+         [](sv r) {
+             return with_headers(join({upgrade, connection, accept_header(r)}), "HTTP/1.0 101 Switching Protocols");
+         }},
         {"garbage", Errc::response_version, [](sv) { return std::string("\x16\x03\x01 this is not HTTP\r\n\r\n"); }},
         {"ssh_banner", Errc::response_version, [](sv) { return std::string("SSH-2.0-OpenSSH_9.2\r\n"); }},
-        {"upgrade_missing", Errc::upgrade_header, [](sv r) { return with_headers(join({connection, accept_header(r)})); }},
+        {"upgrade_missing", Errc::upgrade_header,
+         [](sv r) { return with_headers(join({connection, accept_header(r)})); }},
         {"upgrade_wrong", Errc::upgrade_header,
          [](sv r) { return with_headers(join({"Upgrade: h2c\r\n", connection, accept_header(r)})); }},
-        {"connection_missing", Errc::connection_header, [](sv r) { return with_headers(join({upgrade, accept_header(r)})); }},
+        {"connection_missing", Errc::connection_header,
+         [](sv r) { return with_headers(join({upgrade, accept_header(r)})); }},
         {"connection_wrong", Errc::connection_header,
          [](sv r) { return with_headers(join({upgrade, "Connection: close\r\n", accept_header(r)})); }},
         {"accept_missing", Errc::accept_missing, [](sv) { return with_headers(join({upgrade, connection})); }},
         {"accept_wrong", Errc::accept_mismatch,
-         [](sv) { return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"})); }},
+         [](sv) {
+             return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"}));
+         }},
         {"accept_empty", Errc::accept_mismatch,
          [](sv) { return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept:\r\n"})); }},
         {"accept_prefix", Errc::accept_mismatch,
-         [](sv r) { return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept: ", Peer::accept_value(r).substr(0, 8), "\r\n"})); }},
+         [](sv r) {
+             return with_headers(
+                 join({upgrade, connection, "Sec-WebSocket-Accept: ", Peer::accept_value(r).substr(0, 8), "\r\n"}));
+         }},
         {"accept_longer", Errc::accept_mismatch,
-         [](sv r) { return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept: ", Peer::accept_value(r), "=\r\n"})); }},
+         [](sv r) {
+             return with_headers(join({upgrade, connection, "Sec-WebSocket-Accept: ", Peer::accept_value(r), "=\r\n"}));
+         }},
         {"accept_twice", Errc::duplicate_header,
          [](sv r) { return with_headers(join({upgrade, connection, accept_header(r), accept_header(r)})); }},
         {"extension_not_offered", Errc::extension_not_offered,
@@ -76,8 +98,7 @@ const std::vector<Refused>& refused() {
          [](sv r) { return Peer::accept(r, "Sec-WebSocket-Protocol: surprise\r\n"); }},
         {"subprotocol_twice", Errc::duplicate_header,
          [](sv r) { return Peer::accept(r, "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n"); }},
-        {"folded_header", Errc::response_malformed,
-         [](sv r) { return Peer::accept(r, "X-Folded: one\r\n two\r\n"); }},
+        {"folded_header", Errc::response_malformed, [](sv r) { return Peer::accept(r, "X-Folded: one\r\n two\r\n"); }},
         {"bare_line_feed", Errc::response_malformed, [](sv r) { return Peer::accept(r, "X-Bare: one\n"); }},
         {"nul_in_header", Errc::response_malformed, [](sv r) { return Peer::accept(r, sv("X-Nul: a\0b\r\n", 12)); }},
         {"space_before_colon", Errc::response_malformed, [](sv r) { return Peer::accept(r, "X-Space : a\r\n"); }},
@@ -120,7 +141,8 @@ INSTANTIATE_TEST_SUITE_P(Rows, HostileUpgrade, testing::Range<std::size_t>(0, re
 TEST(Refusal, CarriesStatusReasonHeadersAndBody) {
     ScriptedServer server([](Peer& peer) {
         peer.read_request();
-        peer.send("HTTP/1.1 401 Who Are You\r\nWWW-Authenticate: Bearer\r\nContent-Length: 5000\r\n\r\n" + std::string(5000, 'b'));
+        peer.send("HTTP/1.1 401 Who Are You\r\nWWW-Authenticate: Bearer\r\nContent-Length: 5000\r\n\r\n" +
+                  std::string(5000, 'b'));
         peer.drain();
     });
     WatchedClient client(patient_config(server.url()));
@@ -153,21 +175,34 @@ const std::vector<Accepted>& accepted() {
     using sv = std::string_view;
     static const std::vector<Accepted> table = {
         {"no_blank_after_colon",
-         [](sv r) { return with_headers("Upgrade:websocket\r\nConnection:Upgrade\r\nSec-WebSocket-Accept:" + Peer::accept_value(r) + "\r\n"); }},
+         [](sv r) {
+             return with_headers(
+                 "Upgrade:websocket\r\nConnection:Upgrade\r\nSec-WebSocket-Accept:" + Peer::accept_value(r) + "\r\n");
+         }},
         {"tabs_and_trailing_blanks",
-         [](sv r) { return with_headers("Upgrade:\twebsocket \t\r\nConnection: \tUpgrade  \r\nSec-WebSocket-Accept:\t" + Peer::accept_value(r) + " \r\n"); }},
+         [](sv r) {
+             return with_headers("Upgrade:\twebsocket \t\r\nConnection: \tUpgrade  \r\nSec-WebSocket-Accept:\t" +
+                                 Peer::accept_value(r) + " \r\n");
+         }},
         {"token_lists",
-         [](sv r) { return with_headers(join({"Upgrade: h2c, WebSocket\r\nConnection: keep-alive, Upgrade\r\n", accept_header(r)})); }},
+         [](sv r) {
+             return with_headers(
+                 join({"Upgrade: h2c, WebSocket\r\nConnection: keep-alive, Upgrade\r\n", accept_header(r)}));
+         }},
         {"lists_over_lines",
-         [](sv r) { return with_headers(join({upgrade, "Connection: keep-alive\r\nconnection: upgrade\r\n", accept_header(r)})); }},
+         [](sv r) {
+             return with_headers(
+                 join({upgrade, "Connection: keep-alive\r\nconnection: upgrade\r\n", accept_header(r)}));
+         }},
         {"any_case",
-         [](sv r) { return with_headers("UPGRADE: WEBSOCKET\r\nconnection: UPGRADE\r\nsec-websocket-accept: " + Peer::accept_value(r) + "\r\n"); }},
+         [](sv r) {
+             return with_headers("UPGRADE: WEBSOCKET\r\nconnection: UPGRADE\r\nsec-websocket-accept: " +
+                                 Peer::accept_value(r) + "\r\n");
+         }},
         {"no_reason",
          [](sv r) { return with_headers(join({upgrade, connection, accept_header(r)}), "HTTP/1.1 101 "); }},
-        {"interim_response",
-         [](sv r) { return "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + Peer::accept(r); }},
-        {"nearly_too_large",
-         [](sv r) { return Peer::accept(r, "X-Large: " + std::string(65'000, 'x') + "\r\n"); }},
+        {"interim_response", [](sv r) { return "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + Peer::accept(r); }},
+        {"nearly_too_large", [](sv r) { return Peer::accept(r, "X-Large: " + std::string(65'000, 'x') + "\r\n"); }},
     };
     return table;
 }
@@ -192,16 +227,16 @@ TEST(Upgrade, SaysWhatItShould) {
     std::string request;
     std::string name;
     {
-    ScriptedServer server([&](Peer& peer) {
-        request = peer.read_request();
-        peer.send(Peer::accept(request, "Sec-WebSocket-Protocol: chat.v1\r\nX-Server: yes\r\n"));
-        peer.drain();
-    });
-    name = server.name();
-    Config config = patient_config("ws://user:pass@127.0.0.1:" + std::to_string(server.port()) + "/a/b?c=%20d");
-    config.subprotocols = {"chat.v2", "chat.v1"};
-    config.origin = "https://example.org";
-    config.headers = {{"X-Token", "abc"}, {"Cookie", "a=b"}};
+        ScriptedServer server([&](Peer& peer) {
+            request = peer.read_request();
+            peer.send(Peer::accept(request, "Sec-WebSocket-Protocol: chat.v1\r\nX-Server: yes\r\n"));
+            peer.drain();
+        });
+        name = server.name();
+        Config config = patient_config("ws://user:pass@127.0.0.1:" + std::to_string(server.port()) + "/a/b?c=%20d");
+        config.subprotocols = {"chat.v2", "chat.v1"};
+        config.origin = "https://example.org";
+        config.headers = {{"X-Token", "abc"}, {"Cookie", "a=b"}};
         WatchedClient client(config);
         ASSERT_TRUE(client.wait_for_open());
         EXPECT_EQ(client.handshake().subprotocol, "chat.v1");

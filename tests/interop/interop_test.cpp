@@ -2,10 +2,10 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "server_process.hpp"
 #include "watched_client.hpp"
@@ -27,7 +27,9 @@ std::vector<Kind> servers() {
     return {{"websockets", {"/usr/bin/python3", TERN_SERVERS "/websockets_server.py"}, true},
             {"ws", {TERN_NODE, TERN_SERVERS "/ws_server.js"}, true},
             {"beast", {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1"}, false},
-            {"beast_fragmenting", {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1", "--fragment", "1000"}, false}};
+            {"beast_fragmenting",
+             {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1", "--fragment", "1000"},
+             false}};
 }
 
 /// One server for all tests of one kind.

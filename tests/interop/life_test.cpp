@@ -333,7 +333,8 @@ TEST(Sending, FromManyThreadsLosesAndMixesNothing) {
     for (std::size_t t = 0; t < threads; ++t) {
         senders.emplace_back([&, t] {
             for (std::size_t i = 0; i < each; ++i) {
-                EXPECT_FALSE(client->send_text(std::to_string(t) + ":" + std::to_string(i) + std::string(i * 7 % 900, '.')));
+                EXPECT_FALSE(
+                    client->send_text(std::to_string(t) + ":" + std::to_string(i) + std::string(i * 7 % 900, '.')));
             }
         });
     }
@@ -342,7 +343,8 @@ TEST(Sending, FromManyThreadsLosesAndMixesNothing) {
     std::vector<std::size_t> next(threads);
     for (const Message& message : client.messages()) {
         const std::size_t t = std::stoul(message.data);
-        const std::string expected = std::to_string(t) + ":" + std::to_string(next.at(t)) + std::string(next[t] * 7 % 900, '.');
+        const std::string expected =
+            std::to_string(t) + ":" + std::to_string(next.at(t)) + std::string(next[t] * 7 % 900, '.');
         EXPECT_EQ(message.data, expected);
         ++next[t];
     }

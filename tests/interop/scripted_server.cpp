@@ -4,14 +4,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <stdexcept>
+#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 namespace tern::interop {
 namespace {
@@ -56,11 +56,9 @@ std::string frame(unsigned opcode, std::string_view payload, bool fin, unsigned 
     return bytes.append(payload);
 }
 
-std::string close_frame(unsigned code, std::string_view reason) {
-    return frame(8, big_endian(code, 2).append(reason));
-}
+std::string close_frame(unsigned code, std::string_view reason) { return frame(8, big_endian(code, 2).append(reason)); }
 
-// --- Peer ----------------------------------------------------------------------------------------------------------------
+// --- Peer ----------------------------------------------------------------------------------------------------------
 
 Peer::~Peer() { close(descriptor_); }
 
@@ -166,7 +164,7 @@ void Peer::reset() {
     descriptor_ = -1;
 }
 
-// --- ScriptedServer --------------------------------------------------------------------------------------------------------
+// --- ScriptedServer ------------------------------------------------------------------------------------------------
 
 ScriptedServer::ScriptedServer(std::function<void(Peer&)> script) : script_(std::move(script)) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -32,7 +32,8 @@ struct ClientFrame {
 std::string frame(unsigned opcode, std::string_view payload, bool fin = true, unsigned rsv = 0);
 std::string close_frame(unsigned code, std::string_view reason = {});
 
-/// One connection, seen from the server's side. Reading gives up after ten seconds, so that no script outlives its test.
+/// One connection, seen from the server's side. Reading gives up after ten seconds, so that no script outlives its
+/// test.
 class Peer {
 public:
     /// `ending`: the test is over, there is nothing to wait for any more.

@@ -12,8 +12,8 @@ constexpr int max_turns = 100'000;
 constexpr StreamId stray_id = 0xfffffff0u;
 
 auto numbers(const Stats& s) {
-    return std::tuple(s.state, s.messages_received, s.messages_sent, s.bytes_received, s.bytes_sent, s.send_queued, s.connects,
-                      s.attempts, s.round_trip);
+    return std::tuple(s.state, s.messages_received, s.messages_sent, s.bytes_received, s.bytes_sent, s.send_queued,
+                      s.connects, s.attempts, s.round_trip);
 }
 
 /// The first bytes of the pieces.
@@ -42,7 +42,7 @@ Client::Client(Schedule& schedule, Network& network, Config config)
       core_(std::move(config), crypto),
       judge_(config_.limits.max_message_size) {}
 
-// --- the user ----------------------------------------------------------------------------------------------------------
+// --- the user ------------------------------------------------------------------------------------------------------
 
 Error Client::start(StartMode mode) {
     const State before = core_.state();
@@ -129,7 +129,7 @@ std::size_t Client::unread() const {
     return sum;
 }
 
-// --- the pump ----------------------------------------------------------------------------------------------------------
+// --- the pump ------------------------------------------------------------------------------------------------------
 
 /// Something was done to the core. Whoever listens may do something in between, as another thread may.
 void Client::step(std::string_view what, std::uint64_t a, std::uint64_t b, std::string_view content) {
@@ -182,9 +182,10 @@ void Client::carry_out(const Command& command) {
         case Command::Kind::resolve:
             if (!used_ids_.insert(id).second) schedule_.offence("an id is used twice");
             lookups_.insert(id);
-            network_.resolve(command.host, [this, id, port = command.port](std::vector<Address> addresses, Error error) {
-                on_resolved(id, std::move(addresses), port, std::move(error));
-            });
+            network_.resolve(command.host,
+                             [this, id, port = command.port](std::vector<Address> addresses, Error error) {
+                                 on_resolved(id, std::move(addresses), port, std::move(error));
+                             });
             return;
         case Command::Kind::connect:
             if (!used_ids_.insert(id).second) schedule_.offence("an id is used twice");
@@ -265,7 +266,8 @@ bool Client::flush(StreamId id) {
         while_lent();
         if (take_events()) dirty_ = true;
         lending_ = false;
-        if (joined(pieces, no_limit) != bytes) schedule_.offence("bytes that tx had lent were changed before tx_consume");
+        if (joined(pieces, no_limit) != bytes)
+            schedule_.offence("bytes that tx had lent were changed before tx_consume");
     }
     const bool broken = socket->wire->down.was_reset();
     std::size_t accepted = 0;
@@ -319,8 +321,10 @@ void Client::check_waiting() {
     if (!at_rest()) return;
     const State state = core_.state();
     const bool keeps_alive = state == State::open && config_.keepalive.interval.count() != 0;
-    const bool waits = state == State::connecting || state == State::closing || state == State::reconnecting || keeps_alive;
-    if (waits && !core_.deadline()) schedule_.offence("a waiting core has no deadline; it is " + std::string(state_name(state)));
+    const bool waits =
+        state == State::connecting || state == State::closing || state == State::reconnecting || keeps_alive;
+    if (waits && !core_.deadline())
+        schedule_.offence("a waiting core has no deadline; it is " + std::string(state_name(state)));
     if (state == State::idle && core_.deadline()) schedule_.offence("an idle core has a deadline");
     if (state == State::idle && open_ids() != 0) schedule_.offence("an idle core has not given up everything");
     if ((state == State::idle) != judge_.ended()) schedule_.offence("the state and the events disagree about the end");
@@ -336,7 +340,7 @@ void Client::on_timer() {
     pump();
 }
 
-// --- what the world reports --------------------------------------------------------------------------------------------
+// --- what the world reports ----------------------------------------------------------------------------------------
 
 Client::Socket* Client::connected(StreamId id) {
     const auto found = sockets_.find(id);
@@ -421,7 +425,7 @@ std::size_t Client::some(std::size_t available, std::size_t limit) {
     return faults.random_sizes && n > 1 ? schedule_.random().between(1, n) : n;
 }
 
-// --- calls that must not matter ----------------------------------------------------------------------------------------
+// --- calls that must not matter ------------------------------------------------------------------------------------
 
 void Client::spurious_calls() {
     const TimePoint now = schedule_.now();

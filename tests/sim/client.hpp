@@ -1,5 +1,5 @@
-// The driver: it does to a ClientCore what core.hpp says a driver does, under a virtual clock, and watches that the core
-// keeps its side of the contract.
+// The driver: it does to a ClientCore what core.hpp says a driver does, under a virtual clock, and watches that the
+// core keeps its side of the contract.
 #pragma once
 
 #include <functional>

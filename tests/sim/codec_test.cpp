@@ -1,7 +1,7 @@
 // The reference codec against the examples of the RFCs, so that the simulator's verdicts can be trusted.
-#include "reference_codec.hpp"
-
 #include <gtest/gtest.h>
+
+#include "reference_codec.hpp"
 
 namespace tern::sim {
 namespace {
@@ -32,8 +32,12 @@ TEST(ReferenceDigest, Sha1OfFips180Examples) {
 }
 
 TEST(ReferenceDigest, Base64OfRfc4648Section10) {
-    const std::pair<const char*, const char*> examples[] = {{"", ""},          {"f", "Zg=="},         {"fo", "Zm8="},
-                                                            {"foo", "Zm9v"},   {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+    const std::pair<const char*, const char*> examples[] = {{"", ""},
+                                                            {"f", "Zg=="},
+                                                            {"fo", "Zm8="},
+                                                            {"foo", "Zm9v"},
+                                                            {"foob", "Zm9vYg=="},
+                                                            {"fooba", "Zm9vYmE="},
                                                             {"foobar", "Zm9vYmFy"}};
     for (const auto& [plain, encoded] : examples) {
         EXPECT_EQ(base64(plain), encoded);
@@ -50,9 +54,10 @@ TEST(ReferenceUpgrade, AcceptOfRfc6455Section1_3) {
 }
 
 TEST(ReferenceUpgrade, RequestOfRfc6455Section1_2) {
-    std::string buffer = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n"
-                         "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                         "Sec-WebSocket-Protocol:chat \r\nSec-WebSocket-Version: 13\r\n\r";
+    std::string buffer =
+        "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\n"
+        "Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Protocol:chat \r\nSec-WebSocket-Version: 13\r\n\r";
     EXPECT_FALSE(take_request(buffer));
     buffer += "\nrest";
     const auto request = take_request(buffer);
@@ -66,12 +71,18 @@ TEST(ReferenceUpgrade, RequestOfRfc6455Section1_2) {
 }
 
 TEST(ReferenceUpgrade, OffencesAreFound) {
-    const std::string good = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    const std::pair<const char*, const char*> changes[] = {
-        {"GET", "PUT"},         {"HTTP/1.1", "HTTP/1.0"}, {"GET /", "GET *"},           {"Host: a\r\n", ""},
-        {"websocket", "h2c"},   {": Upgrade", ": close"}, {"dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25j"},
-        {"Version: 13", "Version: 8"}, {"Host: a", "Host: a\r\nHost: a"}};
+    const std::string good =
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    const std::pair<const char*, const char*> changes[] = {{"GET", "PUT"},
+                                                           {"HTTP/1.1", "HTTP/1.0"},
+                                                           {"GET /", "GET *"},
+                                                           {"Host: a\r\n", ""},
+                                                           {"websocket", "h2c"},
+                                                           {": Upgrade", ": close"},
+                                                           {"dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25j"},
+                                                           {"Version: 13", "Version: 8"},
+                                                           {"Host: a", "Host: a\r\nHost: a"}};
     for (const auto& [from, to] : changes) {
         std::string buffer = good;
         buffer.replace(buffer.find(from), std::string(from).size(), to);
@@ -93,8 +104,8 @@ TEST(ReferenceUtf8, AcceptsCharactersOfEveryLengthAtEverySplit) {
 }
 
 TEST(ReferenceUtf8, RefusesWhatIsNotUtf8AtTheFirstWrongByte) {
-    for (const std::string bad : {"\x80", "\xc0", "\xc1", "\xf5", "\xff", "\xc2\x41", "\xe0\x9f", "\xed\xa0", "\xf0\x8f",
-                                  "\xf4\x90", "\xe1\x80\x41", "\xf1\x80\x80\xc0"}) {
+    for (const std::string bad : {"\x80", "\xc0", "\xc1", "\xf5", "\xff", "\xc2\x41", "\xe0\x9f", "\xed\xa0",
+                                  "\xf0\x8f", "\xf4\x90", "\xe1\x80\x41", "\xf1\x80\x80\xc0"}) {
         Utf8Check check;
         EXPECT_TRUE(check.add(bad.substr(0, bad.size() - 1))) << hex(bad);
         EXPECT_FALSE(check.add(bad.substr(bad.size() - 1))) << hex(bad);

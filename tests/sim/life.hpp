@@ -16,7 +16,9 @@ using Kind = Event::Kind;
 /// Its offences fail the test that it lives in. TERN_SIM_TRACE=1 shows what had happened.
 class CheckedWorld : public World {
 public:
-    explicit CheckedWorld(std::uint64_t seed = 1) : World(seed) { keep_trace(std::getenv("TERN_SIM_TRACE") != nullptr); }
+    explicit CheckedWorld(std::uint64_t seed = 1) : World(seed) {
+        keep_trace(std::getenv("TERN_SIM_TRACE") != nullptr);
+    }
     CheckedWorld(const CheckedWorld&) = delete;
     CheckedWorld& operator=(const CheckedWorld&) = delete;
     ~CheckedWorld() { EXPECT_EQ(report(), ""); }

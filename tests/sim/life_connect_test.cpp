@@ -95,7 +95,7 @@ TEST(SimTimeout, EachAttemptHasItsOwn) {
     EXPECT_EQ(life.client.count(Kind::connecting), 3u);
 }
 
-// --- names ---------------------------------------------------------------------------------------------------------------
+// --- names ---------------------------------------------------------------------------------------------------------
 
 TEST(SimResolve, ErrorsAreReported) {
     for (const Errc errc : {Errc::host_not_found, Errc::resolver_unavailable, Errc::resolver_error}) {
@@ -138,7 +138,7 @@ TEST(SimResolve, ALiteralAddressNeedsNoName) {
     EXPECT_EQ(six.last().request.header("Host"), "[2001:db8::7]");
 }
 
-// --- addresses -----------------------------------------------------------------------------------------------------------
+// --- addresses -----------------------------------------------------------------------------------------------------
 
 TEST(SimConnect, Refused) {
     Life life(accepting(Accept::refuse), patient());
@@ -198,7 +198,7 @@ TEST(SimConnect, TheFasterOfTwoWinsAndTheOtherIsGivenUp) {
     EXPECT_TRUE(life.peer().eof);
 }
 
-// --- the answer to the upgrade -------------------------------------------------------------------------------------------
+// --- the answer to the upgrade -------------------------------------------------------------------------------------
 
 struct Answer {
     const char* name;
@@ -219,10 +219,13 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 }
 
 const Answer answers[] = {
-    {"not_found", [](Peer&) { return "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope"; }, Errc::upgrade_refused, false},
-    {"unavailable", [](Peer&) { return "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"; }, Errc::upgrade_refused, true},
+    {"not_found", [](Peer&) { return "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope"; },
+     Errc::upgrade_refused, false},
+    {"unavailable", [](Peer&) { return "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"; }, Errc::upgrade_refused,
+     true},
     {"old_http", [](Peer& p) { return replaced(p.response(), "HTTP/1.1", "HTTP/1.0"); }, Errc::response_version, false},
-    {"no_colon", [](Peer& p) { return replaced(p.response(), "X-Peer: ", "X-Peer "); }, Errc::response_malformed, false},
+    {"no_colon", [](Peer& p) { return replaced(p.response(), "X-Peer: ", "X-Peer "); }, Errc::response_malformed,
+     false},
     {"no_upgrade", [](Peer& p) { return without(p.response(), "Upgrade: "); }, Errc::upgrade_header, false},
     {"other_upgrade", [](Peer& p) { return replaced(p.response(), "websocket", "h2c"); }, Errc::upgrade_header, false},
     {"no_connection", [](Peer& p) { return without(p.response(), "Connection: "); }, Errc::connection_header, false},
@@ -237,8 +240,8 @@ const Answer answers[] = {
      Errc::duplicate_header, false},
     {"extension", [](Peer& p) { return p.response("Sec-WebSocket-Extensions: permessage-deflate\r\n"); },
      Errc::extension_not_offered, false},
-    {"subprotocol", [](Peer& p) { return p.response("Sec-WebSocket-Protocol: chat\r\n"); }, Errc::subprotocol_not_offered,
-     false},
+    {"subprotocol", [](Peer& p) { return p.response("Sec-WebSocket-Protocol: chat\r\n"); },
+     Errc::subprotocol_not_offered, false},
     {"huge_head", [](Peer& p) { return p.response("X-Long: " + std::string(100'000, 'x') + "\r\n"); },
      Errc::response_head_too_large, false},
     {"endless_head", [](Peer&) { return "HTTP/1.1 101 Switching Protocols\r\nX-Long: " + std::string(200'000, 'x'); },
@@ -318,7 +321,7 @@ TEST(SimUpgrade, AnySubprotocolIfTheUserWantsIt) {
     EXPECT_EQ(life.client.find(Kind::open)->handshake.subprotocol, "chat");
 }
 
-// --- start ---------------------------------------------------------------------------------------------------------------
+// --- start ---------------------------------------------------------------------------------------------------------
 
 TEST(SimStart, ErrorsOfUrlAndConfigurationStartNothing) {
     const std::pair<Config, Errc> errors[] = {

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, SimEcho,
                          testing::Combine(testing::Values(Delivery::messages, Delivery::chunks),
                                           testing::Values(0u, 1u, 125u, 126u, 65535u, 65536u, 1u << 20u)));
 
-// --- splits ------------------------------------------------------------------------------------------------------------
+// --- splits --------------------------------------------------------------------------------------------------------
 
 /// A script of a bit of everything that a server may say.
 std::string everything() {
@@ -122,7 +122,12 @@ class SimSplit : public testing::TestWithParam<Delivery> {};
 
 TEST_P(SimSplit, EverySplitGivesTheSameEvents) {
     std::size_t size = 0;
-    const auto whole = run_script([&](std::string all) { size = all.size(); return std::vector{std::move(all)}; }, GetParam());
+    const auto whole = run_script(
+        [&](std::string all) {
+            size = all.size();
+            return std::vector{std::move(all)};
+        },
+        GetParam());
     EXPECT_NE(whole.find("text 4 \"\\xe2\\x82\\xac!\""), std::string::npos) << whole;
     EXPECT_NE(whole.find("closed 1001 \"bye\" sent 1001 received by peer"), std::string::npos) << whole;
     EXPECT_NE(whole.find("pong between\npong \n"), std::string::npos) << whole;
@@ -178,7 +183,7 @@ TEST(SimOpen, EveryWriteSizeSendsTheSameBytes) {
     EXPECT_EQ(run(1000, 1), whole);
 }
 
-// --- fragments, pings ----------------------------------------------------------------------------------------------------
+// --- fragments, pings ----------------------------------------------------------------------------------------------
 
 TEST(SimOpen, PingsInsideAMessageAreAnsweredAndTheMessageIsWhole) {
     std::string script;
@@ -240,7 +245,8 @@ Behaviour slow_up(std::uint64_t bytes_per_second) {
     return behaviour;
 }
 
-/// Sends 20 fragments, and looks where in the order of frames the control frame stands that is made half a second later.
+/// Sends 20 fragments, and looks where in the order of frames the control frame stands that is made half a second
+/// later.
 void expect_overtaking(unsigned control, const std::function<void(Life&)>& make) {
     Life life(slow_up(10'000), {.fragment_size = 1000, .keepalive = {.interval = 0ms}});
     ASSERT_TRUE(life.open());
@@ -255,9 +261,12 @@ void expect_overtaking(unsigned control, const std::function<void(Life&)>& make)
     std::size_t behind = 0;
     bool seen = false;
     for (const auto& [at, frame] : life.peer().frames) {
-        if (frame.opcode == control) seen = true;
-        else if (seen) ++behind;
-        else in_front += frame.payload.size() + 8;
+        if (frame.opcode == control)
+            seen = true;
+        else if (seen)
+            ++behind;
+        else
+            in_front += frame.payload.size() + 8;
     }
     EXPECT_TRUE(seen);
     EXPECT_GT(behind, 5u);
@@ -309,7 +318,7 @@ TEST(SimOpen, WhatTheKernelTakesAtOnceIsNotWaitedFor) {
     EXPECT_EQ(life.client.count(Kind::writable), 0u);
 }
 
-// --- backpressure --------------------------------------------------------------------------------------------------------
+// --- backpressure --------------------------------------------------------------------------------------------------
 
 TEST(SimOpen, AUserWhoTakesNothingStopsTheServer) {
     Life life;

@@ -45,11 +45,13 @@ const Violation violations[] = {
     {"long_close", encode(close_frame(1000, std::string(124, 'r'))), Errc::control_too_long, 1002},
     {"length_2_not_minimal", encode({.payload = "short", .length_bytes = 2}), Errc::length_not_minimal, 1002},
     {"length_8_not_minimal", encode({.payload = "short", .length_bytes = 8}), Errc::length_not_minimal, 1002},
-    {"length_8_for_65535", encode({.payload = "x", .length_bytes = 8, .claimed_length = 65535}), Errc::length_not_minimal, 1002},
+    {"length_8_for_65535", encode({.payload = "x", .length_bytes = 8, .claimed_length = 65535}),
+     Errc::length_not_minimal, 1002},
     {"length_negative", encode({.length_bytes = 8, .claimed_length = 1ull << 63u}), Errc::length_overflow, 1002},
     {"masked", encode({.payload = "x", .mask = std::array<unsigned char, 4>{1, 2, 3, 4}}), Errc::masked_frame, 1002},
     {"stray_continuation", continuation("x"), Errc::unexpected_continuation, 1002},
-    {"continuation_after_the_end", unfinished("a") + continuation("b") + continuation("c"), Errc::unexpected_continuation, 1002},
+    {"continuation_after_the_end", unfinished("a") + continuation("b") + continuation("c"),
+     Errc::unexpected_continuation, 1002},
     {"message_in_message", unfinished("a") + encode(binary_frame("b")), Errc::unfinished_message, 1002},
     {"close_of_one_byte", encode({.opcode = opcode::close, .payload = "x"}), Errc::close_body_length, 1002},
     {"close_0", encode(close_frame(0)), Errc::close_code_invalid, 1002},
@@ -68,9 +70,11 @@ const Violation violations[] = {
     {"text_fragments_end_in_character", unfinished("\xe2") + continuation("\x82"), Errc::text_not_utf8, 1007},
     // RFC 6455 section 8.1: at once, not at the end of the message.
     {"text_before_its_end", encode({.payload = "a\xff", .claimed_length = 1000}), Errc::text_not_utf8, 1007},
-    {"too_big", encode({.opcode = opcode::binary, .payload = "x", .claimed_length = 1001}), Errc::message_too_big, 1009},
+    {"too_big", encode({.opcode = opcode::binary, .payload = "x", .claimed_length = 1001}), Errc::message_too_big,
+     1009},
     {"far_too_big", encode({.opcode = opcode::binary, .claimed_length = 1ull << 62u}), Errc::message_too_big, 1009},
-    {"sum_too_big", unfinished(std::string(600, 'a')) + continuation(std::string(401, 'b')), Errc::message_too_big, 1009},
+    {"sum_too_big", unfinished(std::string(600, 'a')) + continuation(std::string(401, 'b')), Errc::message_too_big,
+     1009},
 };
 
 class SimViolation : public testing::TestWithParam<std::tuple<Violation, Delivery>> {};
@@ -140,7 +144,7 @@ TEST(SimViolation, DuringALargeSendTheCloseOvertakes) {
     EXPECT_TRUE(life.peer().messages.empty());
 }
 
-// --- limits --------------------------------------------------------------------------------------------------------------
+// --- limits --------------------------------------------------------------------------------------------------------
 
 TEST(SimLimit, AMessageOfExactlyTheLimitPasses) {
     std::string script = encode(binary_frame(std::string(1000, 'w')));

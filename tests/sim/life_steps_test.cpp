@@ -41,7 +41,8 @@ struct Scenario {
 class SimSteps : public testing::TestWithParam<Scenario> {
 protected:
     /// The whole life, with `act` after step number `at`. Returns how many steps there were.
-    static std::uint64_t run(std::uint64_t at, const std::function<void(Life&)>& act, const std::function<void(Life&)>& check) {
+    static std::uint64_t run(std::uint64_t at, const std::function<void(Life&)>& act,
+                             const std::function<void(Life&)>& check) {
         Life life(echo(), {.reconnect = {.delay = 50ms}});
         life.client.faults.max_write = 64;
         life.client.faults.max_read = 200;
@@ -56,7 +57,8 @@ protected:
     }
 
     static void expect_one_end(const Life& life, std::uint64_t step) {
-        const auto ends = std::count_if(life.client.log.begin(), life.client.log.end(), [](const Entry& e) { return e.is_final(); });
+        const auto ends =
+            std::count_if(life.client.log.begin(), life.client.log.end(), [](const Entry& e) { return e.is_final(); });
         EXPECT_EQ(ends, 1) << "after step " << step << "\n" << life.log();
     }
 };
@@ -66,7 +68,8 @@ TEST_P(SimSteps, StopAfterEveryStep) {
     ASSERT_GT(total, 40u);
     for (std::uint64_t step = 1; step <= total; ++step) {
         TimePoint stopped{};
-        run(step,
+        run(
+            step,
             [&](Life& life) {
                 stopped = life.world.now();
                 life.client.stop();
@@ -85,7 +88,8 @@ TEST_P(SimSteps, CloseAfterEveryStep) {
     for (std::uint64_t step = 1; step <= total; ++step) {
         std::error_code result;
         std::size_t attempts = 0;
-        run(step,
+        run(
+            step,
             [&](Life& life) {
                 result = life.client.close(CloseCode::normal, "enough");
                 attempts = life.client.stats().attempts;
@@ -102,13 +106,15 @@ TEST_P(SimSteps, CloseAfterEveryStep) {
 TEST_P(SimSteps, StopAndStartAfterEveryStep) {
     const std::uint64_t total = run(0, [](Life&) {}, [](Life&) {});
     for (std::uint64_t step = 1; step <= total; ++step) {
-        run(step,
+        run(
+            step,
             [](Life& life) {
                 life.client.stop();
                 EXPECT_FALSE(life.client.start());
             },
             [&](Life& life) {
-                const auto ends = std::count_if(life.client.log.begin(), life.client.log.end(), [](const Entry& e) { return e.is_final(); });
+                const auto ends = std::count_if(life.client.log.begin(), life.client.log.end(),
+                                                [](const Entry& e) { return e.is_final(); });
                 EXPECT_EQ(ends, 2) << "after step " << step << "\n" << life.log();
             });
         if (HasFailure()) return;
@@ -118,10 +124,12 @@ TEST_P(SimSteps, StopAndStartAfterEveryStep) {
 TEST_P(SimSteps, SendAfterEveryStep) {
     const std::uint64_t total = run(0, [](Life&) {}, [](Life&) {});
     for (std::uint64_t step = 1; step <= total; ++step) {
-        run(step,
+        run(
+            step,
             [](Life& life) {
                 const std::error_code error = life.client.send_part(Opcode::text, "extra", true);
-                EXPECT_TRUE(!error || error == Errc::not_connected || error == Errc::already_closing) << error.message();
+                EXPECT_TRUE(!error || error == Errc::not_connected || error == Errc::already_closing)
+                    << error.message();
                 static_cast<void>(life.client.ping("extra"));
             },
             [&](Life& life) { expect_one_end(life, step); });
@@ -133,7 +141,8 @@ TEST_P(SimSteps, PauseForAWhileAfterEveryStep) {
     std::string usual;
     const std::uint64_t total = run(0, [](Life&) {}, [&](Life& life) { usual = life.log(); });
     for (std::uint64_t step = 1; step <= total; ++step) {
-        run(step,
+        run(
+            step,
             [](Life& life) {
                 life.client.pause();
                 life.world.after(2s, [&life] { life.client.resume(); });
@@ -158,7 +167,8 @@ TEST_P(SimSteps, TimeoutsTooEarlyAndAnswersToNothingAfterEveryStep) {
     EXPECT_EQ(life.log(), usual);
 }
 
-INSTANTIATE_TEST_SUITE_P(Lives, SimSteps, testing::Values(Scenario{"ordinary", ordinary}, Scenario{"troubled", troubled}),
+INSTANTIATE_TEST_SUITE_P(Lives, SimSteps,
+                         testing::Values(Scenario{"ordinary", ordinary}, Scenario{"troubled", troubled}),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST(SimLoan, WhatTxLendsStaysWhateverIsSentMeanwhile) {

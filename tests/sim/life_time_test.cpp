@@ -4,7 +4,7 @@
 namespace tern::sim {
 namespace {
 
-// --- keepalive -----------------------------------------------------------------------------------------------------------
+// --- keepalive -----------------------------------------------------------------------------------------------------
 
 const Keepalive quick{.interval = 1000ms, .pong_timeout = 500ms};
 
@@ -63,7 +63,8 @@ TEST(SimKeepalive, ADeadLinkIsNoticed) {
 TEST(SimKeepalive, ADeadLinkIsNoticedInsideALargeFrame) {
     Life life(quiet(), no_reconnect({.keepalive = quick}));
     ASSERT_TRUE(life.open());
-    life.peer().write(encode({.opcode = opcode::binary, .payload = std::string(100'000, 'x'), .claimed_length = 1'000'000}));
+    life.peer().write(
+        encode({.opcode = opcode::binary, .payload = std::string(100'000, 'x'), .claimed_length = 1'000'000}));
     life.world.run_for(20ms);
     life.peer().wire().stall();
     expect_noticed(life);
@@ -108,7 +109,8 @@ TEST(SimKeepalive, ADeadLinkIsNoticedAlthoughTheUserGoesOnSendingMuch) {
     life.peer().wire().stall();
     for (int i = 0; i < 100; ++i) {
         life.world.after(i * 100ms, [&life] {
-            if (life.client.state() == State::open) static_cast<void>(life.client.send_binary(std::string(200'000, 'x')));
+            if (life.client.state() == State::open)
+                static_cast<void>(life.client.send_binary(std::string(200'000, 'x')));
         });
     }
     life.client.faults.tx_pieces = 1;
@@ -197,7 +199,7 @@ TEST(SimKeepalive, TrafficDoesNotReplaceThePong) {
     EXPECT_EQ(life.error(), Errc::pong_timeout);
 }
 
-// --- reconnecting --------------------------------------------------------------------------------------------------------
+// --- reconnecting --------------------------------------------------------------------------------------------------
 
 Behaviour refusing() {
     Behaviour behaviour = quiet();

@@ -12,7 +12,7 @@ void notify(const std::function<void()>& listener) {
 
 }  // namespace
 
-// --- the writer --------------------------------------------------------------------------------------------------------
+// --- the writer ----------------------------------------------------------------------------------------------------
 
 std::size_t Pipe::write(std::string_view bytes) {
     bytes = bytes.substr(0, room());
@@ -37,7 +37,8 @@ std::size_t Pipe::write(std::string_view bytes) {
 void Pipe::spoil(std::string& bytes) {
     if (link_.flip <= 0) return;
     for (char& c : bytes) {
-        if (schedule_.random().chance(link_.flip)) c = static_cast<char>(c ^ static_cast<char>(1 << schedule_.random().below(8)));
+        if (schedule_.random().chance(link_.flip))
+            c = static_cast<char>(c ^ static_cast<char>(1 << schedule_.random().below(8)));
     }
 }
 
@@ -63,8 +64,8 @@ void Pipe::push(Kind kind, std::string bytes) {
     free_at_ = segment.departs;
     Duration delay = link_.delay;
     if (link_.jitter > Duration{0}) {
-        delay += Duration(static_cast<Duration::rep>(
-            schedule_.random().below(static_cast<std::uint64_t>(link_.jitter.count()))));
+        delay += Duration(
+            static_cast<Duration::rep>(schedule_.random().below(static_cast<std::uint64_t>(link_.jitter.count()))));
     }
     segment.arrives = std::max(segment.departs + delay, last_arrival_);
     last_arrival_ = segment.arrives;
@@ -72,7 +73,7 @@ void Pipe::push(Kind kind, std::string bytes) {
     schedule_arrival();
 }
 
-// --- the link ----------------------------------------------------------------------------------------------------------
+// --- the link ------------------------------------------------------------------------------------------------------
 
 void Pipe::schedule_arrival() {
     if (arriving_ || stalled_ || segments_.empty()) return;
@@ -109,7 +110,7 @@ void Pipe::resume() {
     if (held_back_ != 0) release(std::exchange(held_back_, 0));
 }
 
-// --- the reader --------------------------------------------------------------------------------------------------------
+// --- the reader ----------------------------------------------------------------------------------------------------
 
 void Pipe::consume(std::size_t n) {
     read_ += n;
@@ -132,7 +133,7 @@ void Pipe::release(std::size_t n) {
     });
 }
 
-// --- both directions ---------------------------------------------------------------------------------------------------
+// --- both directions -----------------------------------------------------------------------------------------------
 
 void Wire::client_close() {
     up.on_room = nullptr;

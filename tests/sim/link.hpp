@@ -71,8 +71,8 @@ private:
     TimePoint last_arrival_{};
     std::string arrived_;
     std::size_t read_ = 0;
-    std::size_t taken_ = 0;    ///< Of the capacity.
-    std::size_t written_ = 0;  ///< In all.
+    std::size_t taken_ = 0;      ///< Of the capacity.
+    std::size_t written_ = 0;    ///< In all.
     std::size_t held_back_ = 0;  ///< Freed by the reader while the link is stalled.
     bool arriving_ = false;
     bool stalled_ = false;

@@ -15,7 +15,8 @@ std::string shown(std::string_view bytes) {
             out += c;
         } else {
             out += "\\x";
-            for (const unsigned shift : {4u, 0u}) out += "0123456789abcdef"[static_cast<unsigned char>(c) >> shift & 15u];
+            for (const unsigned shift : {4u, 0u})
+                out += "0123456789abcdef"[static_cast<unsigned char>(c) >> shift & 15u];
         }
     }
     if (bytes.size() > 40) out += "... " + std::to_string(std::hash<std::string_view>()(bytes));
@@ -91,7 +92,7 @@ std::string describe(const std::vector<Entry>& log) {
     return text;
 }
 
-// --- the judge ---------------------------------------------------------------------------------------------------------
+// --- the judge -----------------------------------------------------------------------------------------------------
 
 std::string EventJudge::judge(const Event& event) {
     switch (event.kind) {
@@ -147,9 +148,7 @@ std::string EventJudge::judge_traffic(const Event& event) {
     if (stage_ == Stage::closing) return name + " after closing";
     if (stage_ != Stage::open) return name + " while the connection is not open";
     switch (event.kind) {
-        case Kind::closing:
-            stage_ = Stage::closing;
-            return event.close == nullptr ? "closing without CloseInfo" : "";
+        case Kind::closing: stage_ = Stage::closing; return event.close == nullptr ? "closing without CloseInfo" : "";
         case Kind::message:
             if (event.bytes.size() > max_message_size_) return "a message larger than the limit";
             if (event.opcode != Opcode::text && event.opcode != Opcode::binary) return "a message of no known type";
@@ -173,7 +172,8 @@ std::string EventJudge::judge_chunk(const ChunkView& chunk) {
     }
     if (chunk.opcode != message_opcode_) return "chunk: the opcode changes inside a message";
     if (frame_offset_ == frame_length_) {
-        if (!chunk.first && chunk.frame_opcode != Opcode::continuation) return "chunk: a later frame is no continuation";
+        if (!chunk.first && chunk.frame_opcode != Opcode::continuation)
+            return "chunk: a later frame is no continuation";
         frame_offset_ = 0;
         frame_length_ = chunk.frame_length;
     }

@@ -25,9 +25,7 @@ public:
     std::size_t between(std::size_t low, std::size_t high) noexcept {
         return low + static_cast<std::size_t>(below(high - low + 1));
     }
-    bool chance(double probability) noexcept {
-        return static_cast<double>(next() >> 11u) * 0x1.0p-53 < probability;
-    }
+    bool chance(double probability) noexcept { return static_cast<double>(next() >> 11u) * 0x1.0p-53 < probability; }
     std::string bytes(std::size_t size) {
         std::string out;
         out.reserve(size);

@@ -23,7 +23,9 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
       config_(draw_config()) {
     world_.keep_trace(keep_trace);
     client_ = &world_.client(config_);
-    client_->on_accepted = [this](Opcode opcode, std::string_view payload, bool fin) { remember(opcode, payload, fin); };
+    client_->on_accepted = [this](Opcode opcode, std::string_view payload, bool fin) {
+        remember(opcode, payload, fin);
+    };
     const char* addresses[] = {"192.0.2.1", "2001:db8::1", "192.0.2.2"};
     const std::size_t count = random_.between(1, 3);
     std::vector<std::string> names(addresses, addresses + count);
@@ -39,20 +41,25 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
     };
 }
 
-// --- what is drawn -----------------------------------------------------------------------------------------------------
+// --- what is drawn -------------------------------------------------------------------------------------------------
 
 Duration RandomLife::some_time(std::size_t low_ms, std::size_t high_ms) {
     return std::chrono::milliseconds(random_.between(low_ms, high_ms));
 }
 
 Config RandomLife::draw_config() {
-    const auto ms = [this](std::size_t low, std::size_t high) { return std::chrono::milliseconds(random_.between(low, high)); };
+    const auto ms = [this](std::size_t low, std::size_t high) {
+        return std::chrono::milliseconds(random_.between(low, high));
+    };
     const std::size_t sizes[] = {1000, 20'000, 1'000'000};
     Config config{.url = "ws://host/life"};
     config.delivery = random_.chance(0.5) ? Delivery::chunks : Delivery::messages;
     config.fragment_size = random_.chance(0.5) ? 0 : random_.between(1, 5000);
     config.receive_buffer = random_.chance(0.5) ? 4096 : random_.between(4096, 100'000);
-    config.timeouts = {.resolve = ms(200, 3000), .connect = ms(200, 3000), .upgrade = ms(200, 3000), .attempt = ms(600, 8000),
+    config.timeouts = {.resolve = ms(200, 3000),
+                       .connect = ms(200, 3000),
+                       .upgrade = ms(200, 3000),
+                       .attempt = ms(600, 8000),
                        .close = ms(100, 3000)};
     config.limits.max_message_size = sizes[random_.below(3)];
     config.limits.max_send_queue = 5 * sizes[random_.below(3)];
@@ -91,7 +98,10 @@ Behaviour RandomLife::draw_behaviour() {
     using Accept = Behaviour::Accept;
     Behaviour behaviour;
     const std::size_t luck = storm_ ? random_.below(100) : 99;
-    behaviour.accept = luck < 10 ? Accept::refuse : luck < 15 ? Accept::unreachable : luck < 25 ? Accept::black_hole : Accept::yes;
+    behaviour.accept = luck < 10   ? Accept::refuse
+                       : luck < 15 ? Accept::unreachable
+                       : luck < 25 ? Accept::black_hole
+                                   : Accept::yes;
     if (storm_) {
         behaviour.up = draw_link();
         behaviour.down = draw_link();
@@ -105,14 +115,16 @@ Behaviour RandomLife::draw_behaviour() {
     };
     behaviour.on_message = [this](Peer& peer, const Message& message) {
         if (message.payload.size() > config_.limits.max_message_size) return;
-        if (!storm_ || random_.chance(0.5)) peer.send_message(message.opcode, message.payload, random_.between(1, 3000));
+        if (!storm_ || random_.chance(0.5))
+            peer.send_message(message.opcode, message.payload, random_.between(1, 3000));
     };
     behaviour.on_eof = [](Peer& peer) { peer.finish(); };
     return behaviour;
 }
 
 std::string RandomLife::some_payload(unsigned opcode, std::size_t limit) {
-    const std::size_t most = random_.chance(0.1) ? limit : std::min<std::size_t>(limit, random_.chance(0.3) ? 5000 : 200);
+    const std::size_t most =
+        random_.chance(0.1) ? limit : std::min<std::size_t>(limit, random_.chance(0.3) ? 5000 : 200);
     const std::size_t size = std::min(random_.between(0, most), random_.chance(0.9) ? std::size_t{20'000} : no_limit);
     if (opcode == opcode::binary) return random_.bytes(size);
     const char* characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
@@ -121,7 +133,7 @@ std::string RandomLife::some_payload(unsigned opcode, std::size_t limit) {
     return text;
 }
 
-// --- the storm ---------------------------------------------------------------------------------------------------------
+// --- the storm -----------------------------------------------------------------------------------------------------
 
 void RandomLife::run() {
     static_cast<void>(client_->start());
@@ -148,7 +160,8 @@ void RandomLife::change_the_weather() {
     }
     Name& name = world_.dns("host");
     name.delay = random_.chance(0.8) ? some_time(0, 50) : some_time(0, 4000);
-    name.error = random_.chance(0.9) ? Error() : Error(random_.chance(0.5) ? Errc::host_not_found : Errc::resolver_unavailable);
+    name.error =
+        random_.chance(0.9) ? Error() : Error(random_.chance(0.5) ? Errc::host_not_found : Errc::resolver_unavailable);
     name.silent = random_.chance(0.05);
     client_->faults = draw_driver();
     world_.after(some_time(100, 2000), [this] { change_the_weather(); });
@@ -183,7 +196,8 @@ void RandomLife::server_acts(Peer& peer) {
     if (luck < 500) {
         const unsigned opcode = random_.chance(0.5) ? opcode::text : opcode::binary;
         const std::size_t limit = config_.limits.max_message_size + (random_.chance(0.005) ? 1000u : 0u);
-        peer.send_message(opcode, some_payload(opcode, limit), random_.chance(0.5) ? no_limit : random_.between(1, 2000));
+        peer.send_message(opcode, some_payload(opcode, limit),
+                          random_.chance(0.5) ? no_limit : random_.between(1, 2000));
     } else if (luck < 700) {
         if (!peer.close_sent) peer.send(ping_frame(random_.bytes(random_.between(0, 125))));
     } else if (luck < 750) {
@@ -205,7 +219,7 @@ void RandomLife::server_acts(Peer& peer) {
     }
 }
 
-// --- the user ------------------------------------------------------------------------------------------------------------
+// --- the user ------------------------------------------------------------------------------------------------------
 
 void RandomLife::user_acts() {
     if (!storm_) return;
@@ -249,7 +263,7 @@ void RandomLife::remember(Opcode opcode, std::string_view payload, bool fin) {
     if (fin) accepted_[connection].push_back(std::exchange(part, {}));
 }
 
-// --- the calm ------------------------------------------------------------------------------------------------------------
+// --- the calm ------------------------------------------------------------------------------------------------------
 
 void RandomLife::begin_calm() {
     storm_ = false;
@@ -290,7 +304,7 @@ void RandomLife::last_words() {
     if (client_->stats().connects != connection) complain("the connection was lost in the calm");
 }
 
-// --- was only that delivered which was sent? -----------------------------------------------------------------------------
+// --- was only that delivered which was sent? -----------------------------------------------------------------------
 
 void RandomLife::check_messages() {
     std::size_t connection = 0;
@@ -327,8 +341,9 @@ void RandomLife::check_connection(std::size_t connection, const Peer& peer, cons
     }
     if (received.size() > peer.sent.size() || !std::equal(received.begin(), received.end(), peer.sent.begin())) {
         complain(where + "what was delivered is not what the server sent, in its order");
-    } else if (!unfinished.empty() && (received.size() == peer.sent.size() ||
-                                       peer.sent[received.size()].payload.compare(0, unfinished.size(), unfinished) != 0)) {
+    } else if (!unfinished.empty() &&
+               (received.size() == peer.sent.size() ||
+                peer.sent[received.size()].payload.compare(0, unfinished.size(), unfinished) != 0)) {
         complain(where + "the unfinished message is not what the server sent");
     }
     if (pings.size() > peer.pings_sent.size() || !std::equal(pings.begin(), pings.end(), peer.pings_sent.begin())) {
@@ -336,7 +351,8 @@ void RandomLife::check_connection(std::size_t connection, const Peer& peer, cons
     }
 
     const std::vector<Message>& accepted = accepted_[static_cast<std::uint32_t>(connection)];
-    if (peer.messages.size() > accepted.size() || !std::equal(peer.messages.begin(), peer.messages.end(), accepted.begin())) {
+    if (peer.messages.size() > accepted.size() ||
+        !std::equal(peer.messages.begin(), peer.messages.end(), accepted.begin())) {
         complain(where + "what the server got is not what was sent, in its order");
     }
     auto ping = peer.pings_sent.begin();

@@ -1,5 +1,5 @@
-// A whole life drawn from a seed: a storm of faults, in which everybody does something all the time, and then a calm, in
-// which everything has to come right again.
+// A whole life drawn from a seed: a storm of faults, in which everybody does something all the time, and then a calm,
+// in which everything has to come right again.
 #pragma once
 
 #include <cstddef>

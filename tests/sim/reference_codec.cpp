@@ -61,7 +61,7 @@ bool has_token(const std::string& list, std::string_view token) {
 
 }  // namespace
 
-// --- digests and alphabets ---------------------------------------------------------------------------------------------
+// --- digests and alphabets -----------------------------------------------------------------------------------------
 
 std::string sha1(std::string_view bytes) {
     std::string padded(bytes);
@@ -112,7 +112,7 @@ std::string accept_key(std::string_view key) {
     return base64(sha1(std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
 }
 
-// --- UTF-8 -------------------------------------------------------------------------------------------------------------
+// --- UTF-8 ---------------------------------------------------------------------------------------------------------
 
 bool Utf8Check::add(std::string_view bytes) {
     for (const char c : bytes) {
@@ -122,7 +122,8 @@ bool Utf8Check::add(std::string_view bytes) {
         const std::size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
         valid_ = length != 0 && first < 0xf5;
         if (pending_.size() == 2) {
-            // Table 3-7 of the Unicode standard: the second byte rules out overlong forms, surrogates and too large numbers.
+            // Table 3-7 of the Unicode standard: the second byte rules out overlong forms, surrogates and too large
+            // numbers.
             const unsigned second = byte_at(pending_, 1);
             const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
             const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
@@ -140,7 +141,7 @@ bool is_utf8(std::string_view text) {
     return check.add(text) && check.complete();
 }
 
-// --- frames ------------------------------------------------------------------------------------------------------------
+// --- frames --------------------------------------------------------------------------------------------------------
 
 unsigned Frame::close_code() const {
     return payload.size() < 2 ? 1005u : static_cast<unsigned>(big_endian(std::string_view(payload).substr(0, 2)));
@@ -227,7 +228,7 @@ std::optional<Frame> FrameReader::next() {
     return frame;
 }
 
-// --- upgrade -----------------------------------------------------------------------------------------------------------
+// --- upgrade -------------------------------------------------------------------------------------------------------
 
 std::string Request::header(std::string_view name) const {
     for (const auto& [key, value] : headers) {

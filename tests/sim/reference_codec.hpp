@@ -1,5 +1,5 @@
-// RFC 6455 as the simulated server speaks it. It shares nothing with src/core: a misunderstanding there must not meet the
-// same misunderstanding here. Slow and plain on purpose.
+// RFC 6455 as the simulated server speaks it. It shares nothing with src/core: a misunderstanding there must not meet
+// the same misunderstanding here. Slow and plain on purpose.
 #pragma once
 
 #include <array>

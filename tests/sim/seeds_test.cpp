@@ -1,5 +1,5 @@
-// Random lives. TERN_SIM_SEEDS=n runs so many of them, beginning with TERN_SIM_FIRST; TERN_SIM_SEED=n runs that one alone
-// and shows what happened in it.
+// Random lives. TERN_SIM_SEEDS=n runs so many of them, beginning with TERN_SIM_FIRST; TERN_SIM_SEED=n runs that one
+// alone and shows what happened in it.
 #include <cstdlib>
 #include <iostream>
 #include <string>

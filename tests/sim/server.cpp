@@ -5,7 +5,7 @@
 
 namespace tern::sim {
 
-// --- behaviours --------------------------------------------------------------------------------------------------------
+// --- behaviours ----------------------------------------------------------------------------------------------------
 
 void answer_control(Peer& peer, const Frame& frame) {
     if (frame.opcode == opcode::ping && !peer.close_sent) peer.send(pong_frame(frame.payload));
@@ -24,7 +24,9 @@ Behaviour quiet() {
 
 Behaviour echo() {
     Behaviour behaviour = quiet();
-    behaviour.on_message = [](Peer& peer, const Message& message) { peer.send_message(message.opcode, message.payload); };
+    behaviour.on_message = [](Peer& peer, const Message& message) {
+        peer.send_message(message.opcode, message.payload);
+    };
     return behaviour;
 }
 
@@ -50,7 +52,7 @@ Behaviour answering(std::string response) {
     return behaviour;
 }
 
-// --- saying ------------------------------------------------------------------------------------------------------------
+// --- saying --------------------------------------------------------------------------------------------------------
 
 Peer::Peer(Schedule& schedule, Wire& wire, const Behaviour& how, std::size_t which)
     : number(which), behaviour(how), schedule_(schedule), wire_(wire) {
@@ -105,7 +107,7 @@ void Peer::resume() {
     on_readable();
 }
 
-// --- hearing -----------------------------------------------------------------------------------------------------------
+// --- hearing -------------------------------------------------------------------------------------------------------
 
 void Peer::on_readable() {
     if (!reading_) return;

@@ -25,12 +25,12 @@ struct Message {
 struct Behaviour {
     enum class Accept { yes, refuse, unreachable, black_hole };
     Accept accept = Accept::yes;
-    Link up;    ///< Client to server.
-    Link down;  ///< Server to client.
-    std::function<void(Peer&)> on_request;                 ///< The request is complete.
-    std::function<void(Peer&, const Frame&)> on_frame;     ///< Any frame, control frames too.
-    std::function<void(Peer&, const Message&)> on_message; ///< A message is complete.
-    std::function<void(Peer&)> on_eof;                     ///< The client has ended its direction.
+    Link up;                                                ///< Client to server.
+    Link down;                                              ///< Server to client.
+    std::function<void(Peer&)> on_request;                  ///< The request is complete.
+    std::function<void(Peer&, const Frame&)> on_frame;      ///< Any frame, control frames too.
+    std::function<void(Peer&, const Message&)> on_message;  ///< A message is complete.
+    std::function<void(Peer&)> on_eof;                      ///< The client has ended its direction.
 };
 
 /// Upgrades, answers pings and Close frames, closes TCP as RFC 6455 section 7.1.1 wants it. Says nothing else.

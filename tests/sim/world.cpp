@@ -20,7 +20,8 @@ Address ipv6(std::string_view text) {
     Address address{.family = Address::Family::ipv6};
     const std::size_t gap = text.find("::");
     std::vector<unsigned> left = hextets(text.substr(0, std::min(gap, text.size())));
-    const std::vector<unsigned> right = gap == std::string_view::npos ? std::vector<unsigned>() : hextets(text.substr(gap + 2));
+    const std::vector<unsigned> right =
+        gap == std::string_view::npos ? std::vector<unsigned>() : hextets(text.substr(gap + 2));
     left.resize(8 - right.size());
     left.insert(left.end(), right.begin(), right.end());
     for (std::size_t i = 0; i < 8; ++i) {
@@ -65,7 +66,7 @@ Client& World::client(Config config) {
     return *clients_.back();
 }
 
-// --- time --------------------------------------------------------------------------------------------------------------
+// --- time ----------------------------------------------------------------------------------------------------------
 
 std::optional<TimePoint> World::next_time() const {
     std::optional<TimePoint> earliest = next();
@@ -117,7 +118,7 @@ std::string World::report() const {
     return text + trace_text();
 }
 
-// --- the network -------------------------------------------------------------------------------------------------------
+// --- the network ---------------------------------------------------------------------------------------------------
 
 void World::resolve(const std::string& host, Resolved answer) {
     const auto found = names_.find(host);
@@ -142,7 +143,8 @@ void World::resolve(const std::string& host, Resolved answer) {
 /// The handshake of TCP takes one round trip.
 void World::connect(const Address& where, Connected answer) {
     trace("connect", where.port, 0, where.to_string());
-    const auto found = std::find_if(servers_.begin(), servers_.end(), [&](const auto& s) { return s->address == where; });
+    const auto found =
+        std::find_if(servers_.begin(), servers_.end(), [&](const auto& s) { return s->address == where; });
     if (found == servers_.end()) {
         after(2 * Link{}.delay, [answer = std::move(answer)] { answer(nullptr, Errc::connection_refused); });
         return;

@@ -15,7 +15,8 @@ namespace tern {
 
 class DrivenCore {
 public:
-    explicit DrivenCore(Config config, Crypto& crypto = default_crypto()) : crypto_(crypto), core_(std::move(config), crypto) {}
+    explicit DrivenCore(Config config, Crypto& crypto = default_crypto())
+        : crypto_(crypto), core_(std::move(config), crypto) {}
 
     ClientCore& operator*() { return core_; }
     ClientCore* operator->() { return &core_; }
@@ -49,7 +50,8 @@ public:
         const std::string name = "Sec-WebSocket-Key: ";
         const std::string key = request_.substr(request_.find(name) + name.size(), 24);
         const auto digest = crypto_.sha1(as_bytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
-        return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+        return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+               "Upgrade\r\nSec-WebSocket-Accept: " +
                (accept.empty() ? crypto_.base64(digest) : accept) + "\r\n" + extra + "\r\n";
     }
     void receive(const std::string& bytes) {
@@ -107,7 +109,7 @@ public:
     [[nodiscard]] const std::string& request() const { return request_; }
 
     std::vector<Event::Kind> kinds;
-    Error error;       ///< Of the last `failed` or `closed`.
+    Error error;  ///< Of the last `failed` or `closed`.
     CloseInfo close;
     std::string sent;  ///< By `finish`.
 

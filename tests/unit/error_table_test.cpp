@@ -175,11 +175,15 @@ const std::map<Errc, std::function<Error()>>& triggers() {
         {Errc::upgrade_refused, [] { return answered("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"); }},
         {Errc::response_version, [] { return answered("HTTP/1.0 101 S\r\n" + good + "\r\n"); }},
         {Errc::response_malformed, [] { return answered("HTTP/1.1 101 S\r\nno colon\r\n\r\n"); }},
-        {Errc::upgrade_header, [] { return answered(switching("Connection: Upgrade\r\nSec-WebSocket-Accept: \1\r\n")); }},
-        {Errc::connection_header, [] { return answered(switching("Upgrade: websocket\r\nSec-WebSocket-Accept: \1\r\n")); }},
+        {Errc::upgrade_header,
+         [] { return answered(switching("Connection: Upgrade\r\nSec-WebSocket-Accept: \1\r\n")); }},
+        {Errc::connection_header,
+         [] { return answered(switching("Upgrade: websocket\r\nSec-WebSocket-Accept: \1\r\n")); }},
         {Errc::accept_missing, [] { return answered(switching("Upgrade: websocket\r\nConnection: Upgrade\r\n")); }},
         {Errc::accept_mismatch,
-         [] { return answered(switching("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n")); }},
+         [] {
+             return answered(switching("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n"));
+         }},
         {Errc::extension_not_offered, [] { return answered(switching(good + "Sec-WebSocket-Extensions: x\r\n")); }},
         {Errc::subprotocol_not_offered, [] { return answered(switching(good + "Sec-WebSocket-Protocol: x\r\n")); }},
         {Errc::duplicate_header, [] { return answered(switching(good + "Sec-WebSocket-Accept: x\r\n")); }},
@@ -213,7 +217,10 @@ const std::map<Errc, std::function<Error()>>& triggers() {
              return answered(switching(fields));
          }},
         {Errc::send_queue_full,
-         [] { return on_open([](auto& core) { return from(core->send(Opcode::binary, as_bytes(std::string(1000, 'x')))); }); }},
+         [] {
+             return on_open(
+                 [](auto& core) { return from(core->send(Opcode::binary, as_bytes(std::string(1000, 'x')))); });
+         }},
         {Errc::out_of_memory, without_memory},
         {Errc::no_entropy, without_entropy},
         {Errc::resolve_timeout, [] { return timing_out(10s, false, [](Config&) {}); }},
@@ -293,7 +300,8 @@ const std::map<Errc, std::function<Error()>>& triggers() {
              EXPECT_FALSE(core->close());
              return from(core->send(Opcode::text, {}));
          }},
-        {Errc::invalid_close_code, [] { return on_open([](auto& core) { return from(core->close(CloseCode{999})); }); }},
+        {Errc::invalid_close_code,
+         [] { return on_open([](auto& core) { return from(core->close(CloseCode{999})); }); }},
         {Errc::invalid_close_reason,
          [] { return on_open([](auto& core) { return from(core->close(CloseCode::normal, "\xff")); }); }},
         {Errc::control_payload_too_long,
@@ -375,8 +383,7 @@ TEST(ErrorTable, AgreesWithTheStandard) {
 TEST(Error, SaysWhereWhoAndWhat) {
     Error error(Errc::upgrade_refused, Phase::upgrade, "404 Not Found");
     error.peer = "localhost:80 (127.0.0.1)";
-    EXPECT_EQ(error.message(),
-              "upgrade with localhost:80 (127.0.0.1): the server refused the upgrade: 404 Not Found");
+    EXPECT_EQ(error.message(), "upgrade with localhost:80 (127.0.0.1): the server refused the upgrade: 404 Not Found");
     EXPECT_EQ(Error().message(), "success");
     EXPECT_EQ(Error(Errc::url_empty).message(), "the URL is empty");
 }

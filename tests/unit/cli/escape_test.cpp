@@ -37,8 +37,7 @@ TEST(Escape, ShowsWhatIsNotUtf8ByteByByte) {
 
 TEST(HexDump, ShowsOffsetsBytesAndText) {
     EXPECT_EQ(hex_dump({}), "");
-    EXPECT_EQ(hex_dump(as_bytes("AB\x01")),
-              "00000000  41 42 01                                         AB.");
+    EXPECT_EQ(hex_dump(as_bytes("AB\x01")), "00000000  41 42 01                                         AB.");
     EXPECT_EQ(hex_dump(as_bytes("0123456789abcdefX")),
               "00000000  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66  0123456789abcdef\n"
               "00000010  58                                               X");

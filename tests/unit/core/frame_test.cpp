@@ -1,7 +1,5 @@
 #include "frame.hpp"
 
-#include "wire.hpp"
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +10,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "wire.hpp"
 
 namespace tern::core {
 
@@ -79,11 +79,9 @@ void expect_failure(const std::string& bytes, Errc error) {
     }
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------------------------
 
-TEST(FrameReadTest, NothingNeedsInput) {
-    EXPECT_EQ(Reading("").status, FrameStatus::need_input);
-}
+TEST(FrameReadTest, NothingNeedsInput) { EXPECT_EQ(Reading("").status, FrameStatus::need_input); }
 
 TEST(FrameReadTest, EveryOpcodeThatHasAMeaning) {
     for (const unsigned opcode : {0u, 1u, 2u, 8u, 9u, 10u}) {
@@ -170,7 +168,7 @@ TEST(FrameReadTest, OverflowFailsAtTheThirdByte) {
     expect_ready(bytes_of({0x82, 126, 0x80, 0}), Opcode::binary, true, 0x8000);
 }
 
-// --- writing ---------------------------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------------------------------------
 
 /// The bytes written, into an allocation of exactly the size that was announced.
 std::string written(Opcode opcode, bool fin, std::uint64_t length) {

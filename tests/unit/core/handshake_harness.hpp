@@ -3,8 +3,6 @@
 // time.
 #pragma once
 
-#include "handshaker.hpp"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -18,6 +16,8 @@
 #include <gtest/gtest.h>
 
 #include <tern/error.hpp>
+
+#include "handshaker.hpp"
 
 namespace tern::core {
 
@@ -107,9 +107,7 @@ constexpr std::size_t small_buffer = 1024;
 /// A long input is not split at every position.
 constexpr std::size_t max_splits = 1500;
 
-inline std::size_t large_enough(std::string_view text) {
-    return std::max(text.size(), small_buffer);
-}
+inline std::size_t large_enough(std::string_view text) { return std::max(text.size(), small_buffer); }
 
 inline std::vector<std::string_view> byte_by_byte(std::string_view text) {
     std::vector<std::string_view> pieces;

@@ -1,7 +1,5 @@
 #include "http_body.hpp"
 
-#include "handshake_harness.hpp"
-
 #include <cstddef>
 #include <memory>
 #include <ostream>
@@ -10,6 +8,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "handshake_harness.hpp"
 
 namespace tern::core {
 namespace {
@@ -36,12 +36,8 @@ private:
     Error error_;
 };
 
-HttpHead head_of(int status, std::vector<Header> fields) {
-    return {status, "", std::move(fields)};
-}
-HttpHead chunked() {
-    return head_of(404, {{"Transfer-Encoding", "chunked"}});
-}
+HttpHead head_of(int status, std::vector<Header> fields) { return {status, "", std::move(fields)}; }
+HttpHead chunked() { return head_of(404, {{"Transfer-Encoding", "chunked"}}); }
 
 HandshakeCase body_case(const HttpHead& head, std::string input, std::size_t limit = 4096) {
     HandshakeCase test;
@@ -58,9 +54,7 @@ struct Framing {
     std::string body;
     bool finished = true;
 };
-void PrintTo(const Framing& framing, std::ostream* stream) {
-    *stream << framing.name;
-}
+void PrintTo(const Framing& framing, std::ostream* stream) { *stream << framing.name; }
 
 class Body : public ::testing::TestWithParam<Framing> {};
 

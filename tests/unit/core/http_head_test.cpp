@@ -1,7 +1,5 @@
 #include "http_head.hpp"
 
-#include "handshake_harness.hpp"
-
 #include <cstddef>
 #include <memory>
 #include <ostream>
@@ -10,6 +8,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "handshake_harness.hpp"
 
 namespace tern::core {
 namespace {
@@ -58,16 +58,14 @@ HandshakeCase head_case(std::string input, std::size_t max_size = plenty, std::s
     return test;
 }
 
-// --- what is taken ---------------------------------------------------------------------------------------------------
+// --- what is taken -------------------------------------------------------------------------------------------------
 
 struct Good {
     const char* name;
     std::string input;
     std::string expected;
 };
-void PrintTo(const Good& good, std::ostream* stream) {
-    *stream << good.name;
-}
+void PrintTo(const Good& good, std::ostream* stream) { *stream << good.name; }
 
 class GoodHead : public ::testing::TestWithParam<Good> {};
 
@@ -99,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                            "200|OK|!#$%&'*+-.^_`|~09azAZ=x"}),
     [](const auto& row) { return std::string(row.param.name); });
 
-// --- what is refused -------------------------------------------------------------------------------------------------
+// --- what is refused -----------------------------------------------------------------------------------------------
 
 struct Bad {
     const char* name;
@@ -107,9 +105,7 @@ struct Bad {
     Errc code;
     std::string detail;
 };
-void PrintTo(const Bad& bad, std::ostream* stream) {
-    *stream << bad.name;
-}
+void PrintTo(const Bad& bad, std::ostream* stream) { *stream << bad.name; }
 
 class BadHead : public ::testing::TestWithParam<Bad> {};
 
@@ -216,7 +212,7 @@ TEST(HttpHead, RecognisesTls) {
     EXPECT_NE(error.detail.find("wss://"), std::string::npos) << error.detail;
 }
 
-// --- limits ----------------------------------------------------------------------------------------------------------
+// --- limits --------------------------------------------------------------------------------------------------------
 
 constexpr std::string_view two_fields = "HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n\r\n";
 
@@ -293,7 +289,7 @@ TEST(HttpHead, CountsWhatItHasTaken) {
     EXPECT_EQ(as_text(in.readable()), "behind");
 }
 
-// --- lists -----------------------------------------------------------------------------------------------------------
+// --- lists ---------------------------------------------------------------------------------------------------------
 
 TEST(HttpHead, ComparesWithoutCase) {
     EXPECT_TRUE(iequals("Sec-WebSocket-Key", "sec-websocket-KEY"));

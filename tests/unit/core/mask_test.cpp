@@ -1,7 +1,5 @@
 #include "mask.hpp"
 
-#include "reference/mask_reference.hpp"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <tern/message.hpp>
+
+#include "reference/mask_reference.hpp"
 
 namespace tern::core {
 namespace {
@@ -158,9 +158,7 @@ TEST(Mask, ChoosesTheBestVariant) {
 const bool masked_before_main =
     copies(100, 1, 2, 3, [](std::byte* to, const std::byte* from) { mask_copy(to, from, 100, key, 3); });
 
-TEST(Mask, WorksBeforeMain) {
-    EXPECT_TRUE(masked_before_main);
-}
+TEST(Mask, WorksBeforeMain) { EXPECT_TRUE(masked_before_main); }
 
 }  // namespace
 }  // namespace tern::core

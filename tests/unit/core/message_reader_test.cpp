@@ -1,7 +1,5 @@
 #include "message_reader.hpp"
 
-#include "wire.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -15,6 +13,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "wire.hpp"
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TERN_TEST_SANITIZED 1
 #elif defined(__has_feature)
@@ -32,7 +32,7 @@ namespace {
 using wire::fragment;
 using wire::frame;
 
-// --- the harness -----------------------------------------------------------------------------------------------------
+// --- the harness ---------------------------------------------------------------------------------------------------
 
 /// The smallest buffer that every control frame fits into.
 constexpr std::size_t smallest_buffer = 2 + max_control_payload;
@@ -108,20 +108,15 @@ private:
         payloads.emplace_back(as_text(event.bytes));
         const auto opcode = static_cast<unsigned>(event.opcode);
         switch (event.kind) {
-            case Event::Kind::message:
-                return note_message(opcode, payloads.back());
-            case Event::Kind::chunk:
-                return note_chunk(event.chunk);
+            case Event::Kind::message: return note_message(opcode, payloads.back());
+            case Event::Kind::chunk: return note_chunk(event.chunk);
             case Event::Kind::ping:
             case Event::Kind::pong:
                 record.push_back(std::string(event_name(event.kind)) + " " + wire::shown(payloads.back()));
                 EXPECT_EQ(event.kind == Event::Kind::ping ? wire::ping : wire::pong, opcode);
                 return;
-            case Event::Kind::closing:
-                record.push_back("Close");
-                return;
-            default:
-                ADD_FAILURE() << "a reader has no event " << event_name(event.kind);
+            case Event::Kind::closing: record.push_back("Close"); return;
+            default: ADD_FAILURE() << "a reader has no event " << event_name(event.kind);
         }
     }
 
@@ -225,7 +220,7 @@ std::string text_of(std::size_t size) {
     return text;
 }
 
-// --- messages --------------------------------------------------------------------------------------------------------
+// --- messages ------------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, WholeMessages) {
     expect_record("", {});
@@ -313,7 +308,7 @@ TEST(MessageReaderTest, WhatIsNotCompleteIsNotDelivered) {
     }
 }
 
-// --- where messages are put ------------------------------------------------------------------------------------------
+// --- where messages are put ----------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, AFrameThatFitsStaysInTheBuffer) {
     for (const std::size_t size : {1u, 125u, 126u, 200u, 250u, 251u, 252u, 253u, 300u, 1000u}) {
@@ -361,7 +356,7 @@ TEST(MessageReaderTest, AMessageStaysUntilTheNextIsAskedFor) {
     }
 }
 
-// --- order of frames -------------------------------------------------------------------------------------------------
+// --- order of frames -----------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, ContinuationOfNothing) {
     for (const bool fin : {false, true}) {
@@ -419,7 +414,7 @@ TEST(MessageReaderTest, DetailOfAReservedOpcode) {
     EXPECT_NE(feed.reader.error_detail().find("11"), std::string::npos) << feed.reader.error_detail();
 }
 
-// --- text ------------------------------------------------------------------------------------------------------------
+// --- text ----------------------------------------------------------------------------------------------------------
 
 /// A text whose last byte is the first that no continuation can make valid.
 const std::vector<std::string>& impossible_texts() {
@@ -539,7 +534,7 @@ TEST(MessageReaderTest, BinaryAndPingsNeedNotBeText) {
                   {"binary \"\xff\xfe\"", "ping \"\xc0\"", "binary \"\x80\xed\xa0\""});
 }
 
-// --- limits ----------------------------------------------------------------------------------------------------------
+// --- limits --------------------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, AMessageOfExactlyTheLimit) {
     for (const std::size_t limit : {1u, 10u, 100u, 5000u}) {
@@ -594,7 +589,7 @@ TEST(MessageReaderTest, DetailOfTheLimit) {
     }
 }
 
-// --- Close frames ----------------------------------------------------------------------------------------------------
+// --- Close frames --------------------------------------------------------------------------------------------------
 
 /// What the reader keeps of a Close frame, read byte by byte.
 CloseFrame close_frame_of(const std::string& body) {
@@ -672,7 +667,7 @@ TEST(MessageReaderTest, DiscardEndsTheReading) {
     EXPECT_TRUE(feed.in.empty());
 }
 
-// --- chunks ----------------------------------------------------------------------------------------------------------
+// --- chunks --------------------------------------------------------------------------------------------------------
 
 std::string shown_chunk(const Event& event, const std::string& payload) {
     const ChunkView& chunk = event.chunk;
@@ -744,7 +739,7 @@ TEST(MessageReaderTest, ChunksNeedNoMemory) {
     EXPECT_EQ(feed.events[1].chunk.frame_offset, feed.events[0].bytes.size());
 }
 
-// --- between messages ------------------------------------------------------------------------------------------------
+// --- between messages ----------------------------------------------------------------------------------------------
 
 TEST(MessageReaderTest, BetweenMessages) {
     for (const Delivery delivery : {Delivery::messages, Delivery::chunks}) {
@@ -770,7 +765,7 @@ TEST(MessageReaderTest, BetweenMessages) {
     }
 }
 
-// --- memory ----------------------------------------------------------------------------------------------------------
+// --- memory --------------------------------------------------------------------------------------------------------
 
 /// Bytes of the heap that are in use, roughly.
 std::size_t heap_in_use() {

@@ -1,7 +1,5 @@
 #include "outbox.hpp"
 
-#include "wire.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -17,7 +15,9 @@
 
 #include <gtest/gtest.h>
 
-// --- memory that runs out --------------------------------------------------------------------------------------------
+#include "wire.hpp"
+
+// --- memory that runs out ------------------------------------------------------------------------------------------
 
 // The program's own malloc, in front of glibc's. A sanitizer brings another one, and then nothing can be made to fail.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -46,15 +46,13 @@ bool take_malloc() noexcept {
 }  // namespace
 
 extern "C" void* __libc_malloc(std::size_t size) noexcept;
-extern "C" void* malloc(std::size_t size) noexcept {
-    return take_malloc() ? __libc_malloc(size) : nullptr;
-}
+extern "C" void* malloc(std::size_t size) noexcept { return take_malloc() ? __libc_malloc(size) : nullptr; }
 #endif
 
 namespace tern::core {
 namespace {
 
-// --- the harness -----------------------------------------------------------------------------------------------------
+// --- the harness ---------------------------------------------------------------------------------------------------
 
 constexpr std::size_t plenty = 1u << 30u;
 
@@ -115,13 +113,11 @@ std::string random_text(std::size_t size, unsigned seed = 1) {
     return text;
 }
 
-std::size_t size_on_wire(std::size_t payload) {
-    return (payload < 126 ? 2 : payload < 65536 ? 4 : 10) + 4 + payload;
-}
+std::size_t size_on_wire(std::size_t payload) { return (payload < 126 ? 2 : payload < 65536 ? 4 : 10) + 4 + payload; }
 
 using Lines = std::vector<std::string>;
 
-// --- frames ----------------------------------------------------------------------------------------------------------
+// --- frames --------------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, EmptyAtFirst) {
     Link link;
@@ -234,7 +230,7 @@ TEST(OutboxTest, LoansInFewPieces) {
     }
 }
 
-// --- the limit -------------------------------------------------------------------------------------------------------
+// --- the limit -----------------------------------------------------------------------------------------------------
 
 /// A frame is counted with the largest header.
 constexpr std::size_t overhead = 14;
@@ -293,7 +289,7 @@ TEST(OutboxTest, ControlFramesAreNotLimited) {
     EXPECT_EQ(link.shown().size(), 2u);
 }
 
-// --- control frames --------------------------------------------------------------------------------------------------
+// --- control frames ------------------------------------------------------------------------------------------------
 
 constexpr std::size_t bulk_size = 4 * 6 + 0 + 5 + 1 + 9 + 8 + 126;
 
@@ -428,7 +424,7 @@ TEST(OutboxTest, ControlFramesKeepTheirOrder) {
     EXPECT_EQ(lines, expected);
 }
 
-// --- closing ---------------------------------------------------------------------------------------------------------
+// --- closing -------------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, ACloseIsFinalOnceItsFirstByteIsOffered) {
     const std::string body = wire::close_body(1000, "bye");
@@ -474,7 +470,7 @@ TEST(OutboxTest, APingIsOfferedBeforeACloseThatIsNotFinal) {
     EXPECT_EQ(link.shown(), (Lines{R"(ping "p")", "close " + wire::shown(wire::close_body(1002))}));
 }
 
-// --- what can fail ---------------------------------------------------------------------------------------------------
+// --- what can fail -------------------------------------------------------------------------------------------------
 
 TEST(OutboxTest, WithoutEntropyNothingIsQueued) {
     Link link;
@@ -606,7 +602,7 @@ TEST(OutboxTest, TrimDoesNoHarm) {
     EXPECT_EQ(link.shown(), expected);
 }
 
-// --- everything at once ----------------------------------------------------------------------------------------------
+// --- everything at once --------------------------------------------------------------------------------------------
 
 /// What was pushed, as simply as possible: two lists. Where a control frame may stand at the latest is known from what
 /// was on the wire or on offer when it was pushed.
@@ -644,17 +640,12 @@ private:
         switch (pick(10)) {
             case 0:
             case 1:
-            case 2:
-                return push_message();
+            case 2: return push_message();
             case 3:
-            case 4:
-                return push_control();
-            case 5:
-                return pick(20) == 0 ? push_close() : push_message();
-            case 6:
-                return pick(40) == 0 ? push_urgent_close() : push_control();
-            default:
-                return lent_ ? take() : lend();
+            case 4: return push_control();
+            case 5: return pick(20) == 0 ? push_close() : push_message();
+            case 6: return pick(40) == 0 ? push_urgent_close() : push_control();
+            default: return lent_ ? take() : lend();
         }
     }
 

@@ -1,7 +1,5 @@
 #include "session.hpp"
 
-#include "wire.hpp"
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -15,6 +13,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "wire.hpp"
 
 namespace tern::core {
 namespace {
@@ -147,9 +147,7 @@ std::string ending(const Bench& bench) {
     return line;
 }
 
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != text.npos;
-}
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
 Config quiet() {
     Config config;
@@ -161,7 +159,7 @@ std::string close_line(unsigned code, std::string_view reason = {}) {
     return "close " + wire::shown(close_body(code, reason));
 }
 
-// --- pings of the peer -----------------------------------------------------------------------------------------------
+// --- pings of the peer ---------------------------------------------------------------------------------------------
 
 TEST(SessionTest, PingsAreAnsweredInOrder) {
     Bench bench;
@@ -234,7 +232,7 @@ TEST(SessionTest, AFloodOfPingsInOneBatch) {
     EXPECT_EQ(pongs.back(), "pong " + wire::shown(wire::big_endian(4'999, 4) + std::string(100, 'p')));
 }
 
-// --- our own pings ---------------------------------------------------------------------------------------------------
+// --- our own pings -------------------------------------------------------------------------------------------------
 
 /// The payload of the last frame that was sent, which has to be a ping.
 std::string take_ping(Bench& bench) {
@@ -415,7 +413,7 @@ TEST(SessionTest, ALinkThatWasNeverFullIsNoSignOfLife) {
     EXPECT_FALSE(bench.session.take_writable()) << "nothing had to wait";
 }
 
-// --- sending ---------------------------------------------------------------------------------------------------------
+// --- sending -------------------------------------------------------------------------------------------------------
 
 TEST(SessionTest, MessagesAreSentInOrder) {
     Bench bench;
@@ -479,7 +477,7 @@ TEST(SessionTest, ACharacterMayBeSplitAcrossParts) {
     }
 }
 
-// --- misuse ----------------------------------------------------------------------------------------------------------
+// --- misuse --------------------------------------------------------------------------------------------------------
 
 /// After a call that was refused everything works as before, and nothing of it was sent.
 void expect_usable(Bench& bench) {
@@ -624,7 +622,7 @@ TEST(SessionTest, NothingIsSentBehindAClose) {
     EXPECT_EQ(bench.text("x"), Errc::already_closing);
 }
 
-// --- closing, begun here ---------------------------------------------------------------------------------------------
+// --- closing, begun here -------------------------------------------------------------------------------------------
 
 TEST(SessionTest, CloseComesBehindWhatWasSentBefore) {
     Bench bench;
@@ -677,7 +675,7 @@ TEST(SessionTest, PingsAreAnsweredWhileOurCloseWaits) {
     EXPECT_EQ(bench.sent(), (Lines{R"(text "first")", R"(pong "p")", R"(text "second")", close_line(1000)}));
 }
 
-// --- closing, begun by the peer --------------------------------------------------------------------------------------
+// --- closing, begun by the peer ------------------------------------------------------------------------------------
 
 TEST(SessionTest, ACloseIsAnsweredWithItsCode) {
     for (const unsigned code : {1000u, 1001u, 1011u, 3000u, 4999u}) {
@@ -722,7 +720,7 @@ TEST(SessionTest, ThePeerEndsTheStreamBeforeItHasOurAnswer) {
     EXPECT_EQ(ending(bench), R"(closed_by_peer in closing, code 1000 "", received, by peer)");
 }
 
-// --- closing, begun by both ------------------------------------------------------------------------------------------
+// --- closing, begun by both ----------------------------------------------------------------------------------------
 
 TEST(SessionTest, BothCloseAndOursHasLeft) {
     Bench bench;
@@ -765,7 +763,7 @@ TEST(SessionTest, BothCloseBetweenTwoSettles) {
     EXPECT_EQ(ending(bench), R"(closed_locally in closing, code 1001 "", sent 4000, received, clean)");
 }
 
-// --- deadlines of closing --------------------------------------------------------------------------------------------
+// --- deadlines of closing ------------------------------------------------------------------------------------------
 
 TEST(SessionTest, ThePeerDoesNotAnswerOurClose) {
     Bench bench({.timeouts = {.close = 2s}});
@@ -833,7 +831,7 @@ TEST(SessionTest, TheAnswerToACloseCannotLeave) {
     EXPECT_EQ(ending(bench), R"(close_timeout in closing, code 1000 "", received, by peer)");
 }
 
-// --- failing ---------------------------------------------------------------------------------------------------------
+// --- failing -------------------------------------------------------------------------------------------------------
 
 struct Violation {
     Errc error;
@@ -988,7 +986,7 @@ TEST(SessionTest, WithoutEntropyThereAreNoPongsAndNoPings) {
     EXPECT_EQ(bench.until_deadline(), 3s) << "the deadline stands";
 }
 
-// --- the end of the stream -------------------------------------------------------------------------------------------
+// --- the end of the stream -----------------------------------------------------------------------------------------
 
 Error reset_by_kernel() {
     Error error(Errc::connection_reset, Phase::open, "read");
@@ -1068,7 +1066,7 @@ TEST(SessionTest, StopEndsItInEveryState) {
     EXPECT_EQ(stopped([](Bench& bench) { bench.receive("\xff"); }), R"(stopped in closing, code 1006 "")");
 }
 
-// --- numbers ---------------------------------------------------------------------------------------------------------
+// --- numbers -------------------------------------------------------------------------------------------------------
 
 TEST(SessionTest, MessagesAreCounted) {
     for (const Delivery delivery : {Delivery::messages, Delivery::chunks}) {

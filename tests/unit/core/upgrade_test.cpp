@@ -1,7 +1,5 @@
 #include "upgrade.hpp"
 
-#include "handshake_harness.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -14,6 +12,8 @@
 #include <gtest/gtest.h>
 
 #include <tern/core.hpp>
+
+#include "handshake_harness.hpp"
 
 namespace tern::core {
 namespace {
@@ -89,7 +89,7 @@ HandshakeOutcome run(const Config& config, std::string input, Ending ending = En
     return run_every_way(upgrade_case(config, std::move(input), ending));
 }
 
-// --- the request -----------------------------------------------------------------------------------------------------
+// --- the request ---------------------------------------------------------------------------------------------------
 
 std::string request_of(const Config& config, std::string_view url = server_url) {
     Upgrading upgrade(config, url);
@@ -162,7 +162,7 @@ TEST(UpgradeRequest, WithoutEntropyNothingIsSent) {
     EXPECT_EQ(upgrade.error(), Errc::no_entropy);
 }
 
-// --- a 101 that is accepted ------------------------------------------------------------------------------------------
+// --- a 101 that is accepted ----------------------------------------------------------------------------------------
 
 constexpr std::string_view status_101 = "HTTP/1.1 101 Switching Protocols\r\n";
 constexpr std::string_view accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
@@ -173,9 +173,7 @@ std::string switching(std::string_view more = {}) {
            std::string(more) + "\r\n";
 }
 /// A 101 with other headers.
-std::string switching_with(std::string_view headers) {
-    return std::string(status_101) + std::string(headers) + "\r\n";
-}
+std::string switching_with(std::string_view headers) { return std::string(status_101) + std::string(headers) + "\r\n"; }
 
 TEST(Upgrade, Accepts) {
     const HandshakeOutcome outcome = run({}, switching());
@@ -190,9 +188,7 @@ struct Accepted {
     const char* name;
     std::string response;
 };
-void PrintTo(const Accepted& accepted, std::ostream* stream) {
-    *stream << accepted.name;
-}
+void PrintTo(const Accepted& accepted, std::ostream* stream) { *stream << accepted.name; }
 
 class UpgradeAccepts : public ::testing::TestWithParam<Accepted> {};
 
@@ -248,7 +244,7 @@ TEST(Upgrade, TakesAnySubprotocolIfToldTo) {
     EXPECT_EQ(run(config, switching("Sec-WebSocket-Protocol: a, b\r\n")).error, Errc::duplicate_header);
 }
 
-// --- answers that are refused ----------------------------------------------------------------------------------------
+// --- answers that are refused --------------------------------------------------------------------------------------
 
 struct Refused {
     const char* name;
@@ -256,9 +252,7 @@ struct Refused {
     Errc code;
     std::vector<std::string> detail;
 };
-void PrintTo(const Refused& refused, std::ostream* stream) {
-    *stream << refused.name;
-}
+void PrintTo(const Refused& refused, std::ostream* stream) { *stream << refused.name; }
 
 class UpgradeRefuses : public ::testing::TestWithParam<Refused> {};
 
@@ -278,9 +272,7 @@ TEST_P(UpgradeRefuses, ForItsOwnReason) {
     for (const char c : error.detail) EXPECT_TRUE(c >= ' ' && c < 0x7f) << error.detail;
 }
 
-std::string rest_of_101() {
-    return "Connection: Upgrade\r\n" + std::string(accept);
-}
+std::string rest_of_101() { return "Connection: Upgrade\r\n" + std::string(accept); }
 
 INSTANTIATE_TEST_SUITE_P(
     Upgrade, UpgradeRefuses,
@@ -418,7 +410,7 @@ TEST(Upgrade, AResponseMuchLargerThanTheBuffer) {
     EXPECT_EQ(outcome.status, Handshaker::Status::done) << outcome.error.message();
 }
 
-// --- another status --------------------------------------------------------------------------------------------------
+// --- another status ------------------------------------------------------------------------------------------------
 
 TEST(UpgradeRefusal, BringsTheResponse) {
     const HandshakeOutcome outcome = run({}, "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nX: y\r\n\r\nhello");
@@ -493,9 +485,7 @@ struct Telling {
     std::string head;
     std::string detail;
 };
-void PrintTo(const Telling& telling, std::ostream* stream) {
-    *stream << telling.name;
-}
+void PrintTo(const Telling& telling, std::ostream* stream) { *stream << telling.name; }
 
 class UpgradeRefusalDetail : public ::testing::TestWithParam<Telling> {};
 
@@ -534,7 +524,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "401 A; WWW-Authenticate: x; WWW-Authenticate: x; WWW-Authenticate: x; WWW-Authenticate: x"}),
     [](const auto& row) { return std::string(row.param.name); });
 
-// --- no answer -------------------------------------------------------------------------------------------------------
+// --- no answer -----------------------------------------------------------------------------------------------------
 
 TEST(Upgrade, EndOfTheStreamBeforeTheAnswer) {
     const Error error = run({}, "", Ending::eof).error;
@@ -597,7 +587,7 @@ TEST(Upgrade, NothingChangesAfterItsEnd) {
     EXPECT_EQ(failed.error(), Errc::response_version);
 }
 
-// --- the configuration -----------------------------------------------------------------------------------------------
+// --- the configuration ---------------------------------------------------------------------------------------------
 
 struct BadConfig {
     const char* name;
@@ -605,9 +595,7 @@ struct BadConfig {
     Errc code;
     std::string detail;
 };
-void PrintTo(const BadConfig& bad, std::ostream* stream) {
-    *stream << bad.name;
-}
+void PrintTo(const BadConfig& bad, std::ostream* stream) { *stream << bad.name; }
 
 Config with_header(std::string name, std::string value = "x") {
     return {.headers = {{"X-Good", "y"}, {std::move(name), std::move(value)}}};

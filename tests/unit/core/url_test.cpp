@@ -22,9 +22,7 @@ struct Good {
     std::string host_header;
     bool secure = false;
 };
-void PrintTo(const Good& good, std::ostream* stream) {
-    *stream << good.text;
-}
+void PrintTo(const Good& good, std::ostream* stream) { *stream << good.text; }
 
 class GoodUrl : public ::testing::TestWithParam<Good> {};
 
@@ -117,9 +115,7 @@ struct Bad {
     Errc code;
     std::string detail;
 };
-void PrintTo(const Bad& bad, std::ostream* stream) {
-    *stream << bad.name;
-}
+void PrintTo(const Bad& bad, std::ostream* stream) { *stream << bad.name; }
 
 class BadUrl : public ::testing::TestWithParam<Bad> {};
 

@@ -1,7 +1,5 @@
 #include "utf8.hpp"
 
-#include "reference/utf8_reference.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -16,6 +14,8 @@
 
 #include <gtest/gtest.h>
 
+#include "reference/utf8_reference.hpp"
+
 namespace tern::core {
 namespace {
 
@@ -27,15 +27,9 @@ struct Case {
     bool complete = true;
 };
 
-Case valid(std::string text) {
-    return {std::move(text), std::nullopt, true};
-}
-Case unfinished(std::string text) {
-    return {std::move(text), std::nullopt, false};
-}
-Case impossible(std::string text, std::size_t at) {
-    return {std::move(text), at, false};
-}
+Case valid(std::string text) { return {std::move(text), std::nullopt, true}; }
+Case unfinished(std::string text) { return {std::move(text), std::nullopt, false}; }
+Case impossible(std::string text, std::size_t at) { return {std::move(text), at, false}; }
 
 /// The kinds of section 6 of the Autobahn test suite.
 const std::vector<Case>& cases() {
@@ -318,16 +312,13 @@ public:
 private:
     std::string character(std::size_t kind) {
         switch (kind == 4 ? below(4) : kind) {
-            case 0:
-                return {static_cast<char>(below(0x80))};
-            case 1:
-                return encode(0x80 + below(0x780), 2);
+            case 0: return {static_cast<char>(below(0x80))};
+            case 1: return encode(0x80 + below(0x780), 2);
             case 2: {
                 const std::size_t point = 0x800 + below(0xF800 - 0x800);
                 return encode(point >= 0xD800 ? point + 0x800 : point, 3);
             }
-            default:
-                return encode(0x10000 + below(0x100000), 4);
+            default: return encode(0x10000 + below(0x100000), 4);
         }
     }
 
@@ -342,18 +333,10 @@ private:
     void damage(std::string& text) {
         const std::size_t at = below(text.size());
         switch (below(4)) {
-            case 0:
-                text[at] = static_cast<char>(below(256));
-                break;
-            case 1:
-                text.erase(at, 1 + below(3));
-                break;
-            case 2:
-                text.insert(at, 1, static_cast<char>(0x80 + below(0x80)));
-                break;
-            default:
-                text.resize(at);
-                break;
+            case 0: text[at] = static_cast<char>(below(256)); break;
+            case 1: text.erase(at, 1 + below(3)); break;
+            case 2: text.insert(at, 1, static_cast<char>(0x80 + below(0x80))); break;
+            default: text.resize(at); break;
         }
     }
 

@@ -88,7 +88,8 @@ TEST(ConfigTest, EachValueHasItsRange) {
         return ClientCore::check(config) == Errc::invalid_config;
     };
     constexpr auto eternity = std::chrono::hours(24 * 366);
-    for (const auto member : {&Timeouts::resolve, &Timeouts::connect, &Timeouts::upgrade, &Timeouts::attempt, &Timeouts::close}) {
+    for (const auto member :
+         {&Timeouts::resolve, &Timeouts::connect, &Timeouts::upgrade, &Timeouts::attempt, &Timeouts::close}) {
         EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = 0ms; }));
         EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = -1ms; }));
         EXPECT_TRUE(refused([&](Config& c) { c.timeouts.*member = eternity; }));

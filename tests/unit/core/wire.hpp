@@ -23,20 +23,13 @@ inline constexpr unsigned continuation = 0, text = 1, binary = 2, close = 8, pin
 
 inline std::string_view opcode_name(unsigned opcode) {
     switch (opcode) {
-        case continuation:
-            return "continuation";
-        case text:
-            return "text";
-        case binary:
-            return "binary";
-        case close:
-            return "close";
-        case ping:
-            return "ping";
-        case pong:
-            return "pong";
-        default:
-            return "reserved";
+        case continuation: return "continuation";
+        case text: return "text";
+        case binary: return "binary";
+        case close: return "close";
+        case ping: return "ping";
+        case pong: return "pong";
+        default: return "reserved";
     }
 }
 
@@ -57,7 +50,7 @@ inline std::string hex(std::string_view bytes) {
     return out;
 }
 
-// --- what a server sends ---------------------------------------------------------------------------------------------
+// --- what a server sends -------------------------------------------------------------------------------------------
 
 inline std::string big_endian(std::uint64_t value, unsigned bytes) {
     std::string out;
@@ -81,15 +74,13 @@ inline std::string frame(unsigned opcode, std::string_view payload, bool fin = t
 }
 
 /// What opens or continues a message that is not finished.
-inline std::string fragment(unsigned opcode, std::string_view payload) {
-    return frame(opcode, payload, false);
-}
+inline std::string fragment(unsigned opcode, std::string_view payload) { return frame(opcode, payload, false); }
 
 inline std::string close_body(unsigned code, std::string_view reason = {}) {
     return big_endian(code, 2).append(reason);
 }
 
-// --- what a client sends ---------------------------------------------------------------------------------------------
+// --- what a client sends -------------------------------------------------------------------------------------------
 
 struct ClientFrame {
     unsigned opcode = 0;
@@ -120,9 +111,7 @@ struct ClientBytes {
     }
 };
 
-inline unsigned byte_at(std::string_view bytes, std::size_t at) {
-    return static_cast<unsigned char>(bytes[at]);
-}
+inline unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
 
 /// The first frame of `bytes`; empty if it is not complete, or if it is an offence.
 inline std::optional<ClientFrame> first_client_frame(std::string_view bytes, std::string& offence) {
@@ -177,7 +166,7 @@ inline ClientBytes read_client(std::string_view bytes) {
     return read;
 }
 
-// --- randomness ------------------------------------------------------------------------------------------------------
+// --- randomness ----------------------------------------------------------------------------------------------------
 
 /// A generator of masking keys that are the same in every run, and that can run dry.
 class SeededCrypto final : public Crypto {

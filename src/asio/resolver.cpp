@@ -81,7 +81,7 @@ void post_answer(Engine& engine, Resolved resolved, Answer answer) {
 
 }  // namespace
 
-void resolve(const std::shared_ptr<Engine>& engine, std::string host, std::uint16_t port, Resolved resolved) {
+void resolve(const std::shared_ptr<Engine>& engine, const std::string& host, std::uint16_t port, Resolved resolved) {
     Answer literal = look_up(host, port, AI_NUMERICHOST);
     if (!literal.error) return post_answer(*engine, std::move(resolved), std::move(literal));
     try {

@@ -1,7 +1,7 @@
 // The testee for the public Autobahn fuzzing server, see docs/autobahn.md:
 //     tern-autobahn BASE_URL AGENT [first [last]]
+#include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <future>
 #include <string>
 #include <string_view>
@@ -33,6 +33,13 @@ tern::Config config(std::string url) {
             .reconnect = {.enabled = false}};
 }
 
+/// 0 if it is none.
+int number(std::string_view text) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() ? value : 0;
+}
+
 /// The number of cases; 0 if it cannot be had.
 int case_count(const std::string& base) {
     tern::Client client{config(base + "/getCaseCount")};
@@ -45,13 +52,13 @@ int case_count(const std::string& base) {
         fmt::print(stderr, "tern-autobahn: {}\n", answer.error().message());
         return 0;
     }
-    return std::atoi(answer->data.c_str());
+    return number(answer->data);
 }
 
 /// Echoes until the connection ends; how it ends is the server's to judge.
 std::string run_case(const std::string& url) {
-    tern::Client client{config(url)};
     std::promise<std::string> ended;
+    tern::Client client{config(url)};
     static_cast<void>(client.on_event([&](const tern::Event& event) {
         if (event.kind == tern::Event::Kind::message) {
             // A refusal means that the connection is ending.
@@ -78,12 +85,12 @@ int main(int argc, char** argv) {
     const std::string agent = percent_encoded(argv[2]);
     const int count = case_count(base);
     if (count <= 0) return 1;
-    const int first = argc > 3 ? std::atoi(argv[3]) : 1;
-    const int last = argc > 4 ? std::atoi(argv[4]) : count;
-    for (int number = first; number <= last; ++number) {
-        fmt::print("case {} of {}: ", number, count);
+    const int first = argc > 3 ? number(argv[3]) : 1;
+    const int last = argc > 4 ? number(argv[4]) : count;
+    for (int each = first; each <= last; ++each) {
+        fmt::print("case {} of {}: ", each, count);
         std::fflush(stdout);
-        fmt::print("{}\n", run_case(fmt::format("{}/runCase?case={}&agent={}", base, number, agent)));
+        fmt::print("{}\n", run_case(fmt::format("{}/runCase?case={}&agent={}", base, each, agent)));
     }
     fmt::print("writing the report: {}\n", run_case(fmt::format("{}/updateReports?agent={}", base, agent)));
     return 0;

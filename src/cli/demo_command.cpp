@@ -66,10 +66,10 @@ std::uint16_t closed_port() {
     socklen_t size = sizeof(address);
     sockaddr generic{};
     std::memcpy(&generic, &address, sizeof(address));
-    if (bind(descriptor, &generic, size) == 0 && getsockname(descriptor, &generic, &size) == 0) {
+    if (descriptor >= 0 && bind(descriptor, &generic, size) == 0 && getsockname(descriptor, &generic, &size) == 0) {
         std::memcpy(&address, &generic, sizeof(address));
     }
-    close(descriptor);
+    if (descriptor >= 0) close(descriptor);
     return ntohs(address.sin_port);
 }
 

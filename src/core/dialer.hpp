@@ -61,7 +61,7 @@ private:
 
     std::vector<Address> waiting_;  ///< Not tried yet, the next one last.
     std::vector<Attempt> attempts_;
-    TimePoint next_start_{};
+    TimePoint next_start_;
 
     StreamId stream_ = 0;
     Address address_;

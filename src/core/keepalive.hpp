@@ -40,7 +40,7 @@ private:
     std::chrono::milliseconds interval_;
     std::chrono::milliseconds pong_timeout_;
     TimePoint next_ping_;
-    TimePoint pinged_{};
+    TimePoint pinged_;
     TimePoint alive_;
     bool outstanding_ = false;
     std::uint64_t number_ = 0;

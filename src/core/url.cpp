@@ -175,8 +175,12 @@ Error read_port(std::string_view text, const Parts& parts, Url& url) {
     if (!valid || port == 0 || port > limit) {
         // "ws://user:pass/word@host" puts half a password here; it is not repeated.
         const bool perhaps_secret = !valid && parts.target.find('@') != parts.target.npos;
-        return fault(Errc::url_port, perhaps_secret ? "in a user name or password '/' is written %2F and '?' %3F"
-                                                    : quoted(parts.port) + at(text, parts.port.data()));
+        return fault(
+            Errc::url_port,
+            perhaps_secret
+                ? "in a user name or password '/' is written %2F and '?' %3F"
+                : quoted(parts.port) +
+                      at(text, parts.port.data()));  // NOLINT(bugprone-suspicious-stringview-data-usage): a position
     }
     url.port = static_cast<std::uint16_t>(port);
     return {};

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tern/error.hpp>
@@ -25,6 +26,8 @@ enum class Delivery : std::uint8_t {
 struct Timeouts {
     std::chrono::milliseconds resolve{10'000};
     std::chrono::milliseconds connect{10'000};  ///< For each address.
+    std::chrono::milliseconds proxy{10'000};    ///< From the request to the proxy's answer.
+    std::chrono::milliseconds tls{10'000};      ///< Each TLS handshake.
     std::chrono::milliseconds upgrade{10'000};
     std::chrono::milliseconds attempt{30'000};  ///< Resolve to open, all of it.
     /// From the Close frame (ours or the peer's) to the end of TCP. RFC 6455 section 7.1.1 wants the server to close
@@ -65,8 +68,63 @@ struct Reconnect {
     std::uint32_t max_attempts = 0;  ///< In a row without an open connection; 0: no limit.
 };
 
+/// Certificates or a key, and where they are.
+struct TlsSource {
+    enum class Kind : std::uint8_t {
+        none,
+        pem,     ///< `value` is PEM text; several certificates may follow one another.
+        der,     ///< `value` is one certificate or key in DER.
+        file,    ///< `value` is the name of a file with one of these.
+        folder,  ///< `value` is a folder of PEM files, each with one certificate and named by its hash (`openssl
+                 ///< rehash`).
+    };
+    Kind kind = Kind::none;
+    std::string value;
+
+    [[nodiscard]] static TlsSource pem(std::string text) { return {Kind::pem, std::move(text)}; }
+    [[nodiscard]] static TlsSource der(std::string bytes) { return {Kind::der, std::move(bytes)}; }
+    [[nodiscard]] static TlsSource file(std::string name) { return {Kind::file, std::move(name)}; }
+    [[nodiscard]] static TlsSource folder(std::string name) { return {Kind::folder, std::move(name)}; }
+};
+
+/// How much of the server's certificate is checked.
+enum class TlsVerify : std::uint8_t {
+    full,                   ///< Trust, dates and name.
+    without_name,           ///< Trust and dates, but any name.
+    insecurely_not_at_all,  ///< Nothing: whoever can stand between can read and change everything. For tests.
+};
+
+enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
+
+/// TLS for wss URLs and for proxies of the scheme https.
+struct Tls {
+    /// Certificates to trust. None: the system's store.
+    std::vector<TlsSource> trust;
+    TlsVerify verify = TlsVerify::full;
+    /// The name that the server's certificate has to have, instead of the URL's host. It is sent as SNI too.
+    std::string expected_name;
+    /// "sha256//" and the Base64 of the SHA-256 of a public key (SPKI), as curl writes it. If there are any, a key of
+    /// the server's chain has to be among them, whatever else is verified.
+    std::vector<std::string> pins;
+
+    /// Shown to a server that asks for it, with the certificates between it and its authority behind it.
+    TlsSource certificate;
+    TlsSource key;           ///< Of `certificate`.
+    std::string passphrase;  ///< Of an encrypted `key`.
+
+    TlsVersion min_version = TlsVersion::tls1_2;
+    TlsVersion max_version = TlsVersion::tls1_3;
+    /// Offered by ALPN (RFC 7301), in this order. Empty: the extension is not sent.
+    std::vector<std::string> alpn = {"http/1.1"};
+    /// Resume sessions of earlier connections (RFC 8446 section 2.2, RFC 5077).
+    bool resume = true;
+    /// Append the secrets of every connection to this file, for Wireshark. Whoever can read it can read the connection.
+    std::string key_log_file;
+};
+
 struct Config {
-    /// ws://[user[:password]@]host[:port][/path][?query]; RFC 6455 section 3, RFC 3986. Names may be internationalised.
+    /// ws:// or wss://[user[:password]@]host[:port][/path][?query]; RFC 6455 section 3, RFC 3986. Names may be
+    /// internationalised.
     std::string url;
 
     /// Offered in this order (RFC 6455 section 1.9). Each a token, none twice.
@@ -78,6 +136,21 @@ struct Config {
     std::string origin;
     /// More headers for the upgrade request, sent in this order. Those that the handshake sets itself are refused.
     std::vector<Header> headers;
+
+    /// Sent as `Authorization: Basic` (RFC 7617), instead of the URL's user info. None if both are empty.
+    std::string user;
+    std::string password;
+    /// Sent as `Authorization: Bearer` (RFC 6750), instead of user and password. A header `Authorization` beats both.
+    std::string bearer_token;
+
+    Tls tls;
+    /// http://, https://, socks5:// or socks5h://[user[:password]@]host[:port]. Empty: none. `socks5` resolves the
+    /// server's name here, `socks5h` and the others let the proxy do it.
+    std::string proxy;
+    /// TLS to a proxy of the scheme https.
+    Tls proxy_tls;
+    /// Redirects (301, 302, 303, 307, 308) that are followed in one attempt. 0: a redirect is a refusal.
+    std::uint32_t max_redirects = 5;
 
     Delivery delivery = Delivery::messages;
 

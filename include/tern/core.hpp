@@ -37,6 +37,7 @@
 #include <tern/config.hpp>
 #include <tern/error.hpp>
 #include <tern/message.hpp>
+#include <tern/tls.hpp>
 
 namespace tern {
 
@@ -57,6 +58,8 @@ public:
     [[nodiscard]] virtual std::array<std::byte, 20> sha1(Bytes bytes) = 0;
     /// RFC 4648 section 4, with padding.
     [[nodiscard]] virtual std::string base64(Bytes bytes) = 0;
+    /// TLS, which lives as long as this object; null: there is none, and wss URLs are refused.
+    [[nodiscard]] virtual tls::Provider* tls() { return nullptr; }
 };
 
 /// The one of the TLS library that tern was built with. Thread-safe; lives for ever.
@@ -119,7 +122,7 @@ public:
     // --- what the user wants ---------------------------------------------------------------------------------------
 
     /// Would `start` accept this configuration? The errors are those of `start`. Needs no core; thread-safe.
-    [[nodiscard]] static Error check(const Config& config);
+    [[nodiscard]] static Error check(const Config& config, Crypto& crypto);
     /// Begins a life. Errors of the configuration or URL are returned here and start nothing (`url_*`, `invalid_*`,
     /// `reserved_header`, `tls_unavailable`), as is `already_started`. Everything later comes as events.
     [[nodiscard]] Error start(StartMode mode, TimePoint now);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <tern/error.hpp>
+#include <tern/tls_info.hpp>
 
 namespace tern {
 
@@ -80,9 +81,14 @@ struct ChunkView {
 
 /// What was agreed when the connection was opened. Valid until the handler returns; copy what is to be kept.
 struct Handshake {
+    std::string request;      ///< The request's head as it was sent, credentials included.
     Response response;        ///< The 101 with all its headers.
     std::string subprotocol;  ///< The one that the server chose; empty if none.
     std::string peer;         ///< "host:port (address)".
+    /// TLS to the server; `version` is empty without.
+    tls::Info tls;
+    /// TLS to a proxy of the scheme https.
+    tls::Info proxy_tls;
 };
 
 /// How a connection that was open came to its end.
@@ -150,6 +156,15 @@ enum class State : std::uint8_t {
 };
 std::string_view state_name(State state) noexcept;
 
+/// How long each phase of an attempt took; zero for those that it did not have.
+struct PhaseTimes {
+    std::chrono::microseconds resolve{0};
+    std::chrono::microseconds connect{0};
+    std::chrono::microseconds proxy{0};  ///< With TLS to it.
+    std::chrono::microseconds tls{0};
+    std::chrono::microseconds upgrade{0};
+};
+
 /// Numbers of one client since it was made.
 struct Stats {
     State state = State::idle;
@@ -160,6 +175,8 @@ struct Stats {
     std::size_t send_queued = 0;               ///< Bytes accepted and not yet handed to the kernel.
     std::uint32_t connects = 0;                ///< Connections that were open.
     std::uint32_t attempts = 0;                ///< Attempts begun.
+    std::uint32_t tls_resumed = 0;             ///< TLS handshakes that resumed an earlier session.
+    PhaseTimes phases;                         ///< Of the last attempt that led to an open connection.
     std::chrono::microseconds round_trip{-1};  ///< Of the last answered ping; negative: not known.
 };
 

@@ -70,7 +70,7 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
 // --- any thread ----------------------------------------------------------------------------------------------------
 
 Error Runner::start(StartMode mode) {
-    if (Error error = ClientCore::check(config_)) return error;
+    if (Error error = ClientCore::check(config_, default_crypto())) return error;
     const Lock lock(mutex_);
     // A handler of the last event may begin the next life already.
     const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;

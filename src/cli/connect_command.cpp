@@ -47,6 +47,7 @@ public:
 private:
     void on_event(const Event& event);
     void tell(const Event& event) const;
+    void tell_of_phases() const;
     void print(MessageView message);
     void end(int code);
 
@@ -79,6 +80,22 @@ int Conversation::run() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return exit_.has_value(); });
     return *exit_;
+}
+
+/// How long each phase took.
+void Conversation::tell_of_phases() const {
+    const PhaseTimes times = client_.stats().phases;
+    std::string text;
+    const auto add = [&](const char* name, std::chrono::microseconds time) {
+        if (time.count() == 0) return;
+        text += fmt::format("{}{} {:.1f} ms", text.empty() ? "" : ", ", name, static_cast<double>(time.count()) / 1000);
+    };
+    add("resolve", times.resolve);
+    add("connect", times.connect);
+    add("proxy", times.proxy);
+    add("TLS", times.tls);
+    add("upgrade", times.upgrade);
+    fmt::print(stderr, "* {}\n", text);
 }
 
 // --- what arrives --------------------------------------------------------------------------------------------------
@@ -116,20 +133,44 @@ void Conversation::on_event(const Event& event) {
     }
 }
 
+void tell_of_tls(const char* where, const tls::Info& info) {
+    if (info.version.empty()) return;
+    fmt::print(stderr, "* TLS {}{}, {}{}{}{}\n", where, info.version, info.cipher, info.alpn.empty() ? "" : ", ALPN ",
+               escape(info.alpn), info.resumed ? ", resumed" : "");
+    if (info.chain.empty()) return;
+    const tls::Certificate& own = info.chain.front();
+    fmt::print(stderr, "*   certificate: {}\n*   issued by:   {}\n", escape(own.subject), escape(own.issuer));
+    fmt::print(stderr, "*   valid:       {} to {}\n*   names:       {}\n*   pin:         {}\n", own.not_before,
+               own.not_after, escape(fmt::format("{}", fmt::join(own.names, ", "))), own.pin);
+    if (!info.verified) fmt::print(stderr, "*   NOT VERIFIED\n");
+}
+
+void tell_of_request(std::string_view head) {
+    while (!head.empty()) {
+        const std::size_t end = head.find("\r\n");
+        if (end == head.npos || end == 0) return;
+        fmt::print(stderr, "> {}\n", escape(head.substr(0, end)));
+        head.remove_prefix(end + 2);
+    }
+}
+
 /// `-v`: a line for everything but the messages, which are printed anyway.
 void Conversation::tell(const Event& event) const {
     const auto line = [](const std::string& text) { fmt::print(stderr, "* {}\n", text); };
     switch (event.kind) {
         case Event::Kind::connecting: return line(fmt::format("connecting, attempt {}", event.attempt));
         case Event::Kind::open: {
+            tell_of_tls("to the proxy: ", event.handshake->proxy_tls);
+            tell_of_tls("", event.handshake->tls);
+            tell_of_request(event.handshake->request);
             const Response& response = event.handshake->response;
-            line("open: " + escape(event.handshake->peer));
             fmt::print(stderr, "< HTTP/1.1 {} {}\n", response.status, escape(response.reason));
             for (const Header& field : response.headers) {
                 fmt::print(stderr, "< {}: {}\n", escape(field.name), escape(field.value));
             }
             if (!event.handshake->subprotocol.empty()) line("subprotocol " + escape(event.handshake->subprotocol));
-            return;
+            tell_of_phases();
+            return line("open: " + escape(event.handshake->peer));
         }
         case Event::Kind::message:
             return line(fmt::format("{} message of {} bytes", event.message().is_text() ? "text" : "binary",

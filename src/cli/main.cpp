@@ -1,4 +1,5 @@
 // The `tern` command.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -29,13 +30,56 @@ struct ConnectArguments {
     ConnectOptions options;
     std::vector<std::string> headers;
     double ping_interval = 20;
+    double connect_timeout = 30;
     bool reconnect = false;
+    std::string cacert, capath, certificate, key;
+    std::vector<std::string> pins;
+    bool insecure = false;
+    std::string user;
 };
+
+/// What curl calls the same has curl's name.
+void add_tls(CLI::App& command, ConnectArguments& arguments) {
+    tern::Tls& tls = arguments.options.config.tls;
+    const std::string group = "TLS";
+    command.add_option("--cacert", arguments.cacert, "File of certificates to trust, instead of the system's")
+        ->group(group);
+    command.add_option("--capath", arguments.capath, "Folder of certificates to trust (see openssl rehash)")
+        ->group(group);
+    command.add_option("--cert", arguments.certificate, "File of a client certificate")->group(group);
+    command.add_option("--key", arguments.key, "File of its key, if it is another one")->group(group);
+    command.add_option("--pass", tls.passphrase, "Passphrase of the key")->group(group);
+    command.add_option("--pin,--pinnedpubkey", arguments.pins, "sha256//BASE64 of a public key (repeatable)")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group(group);
+    command.add_flag("-k,--insecure", arguments.insecure, "Do not verify the server: anybody can listen and change")
+        ->group(group);
+    command.add_option("--keylog", tls.key_log_file, "Append the secrets of TLS to this file, for Wireshark")
+        ->group(group);
+}
+
+void apply_tls(ConnectArguments& arguments) {
+    tern::Tls& tls = arguments.options.config.tls;
+    if (!arguments.cacert.empty()) tls.trust.push_back(tern::TlsSource::file(arguments.cacert));
+    if (!arguments.capath.empty()) tls.trust.push_back(tern::TlsSource::folder(arguments.capath));
+    if (!arguments.certificate.empty()) {
+        tls.certificate = tern::TlsSource::file(arguments.certificate);
+        tls.key = tern::TlsSource::file(arguments.key.empty() ? arguments.certificate : arguments.key);
+    } else if (!arguments.key.empty()) {
+        throw CLI::ValidationError("--key", "it needs --cert");
+    }
+    tls.pins = arguments.pins;
+    if (arguments.insecure) {
+        tls.verify = tern::TlsVerify::insecurely_not_at_all;
+        fmt::print(stderr, "tern: warning: --insecure: the server is not verified\n");
+    }
+}
 
 void add_connect(CLI::App& app, ConnectArguments& arguments) {
     CLI::App* command = app.add_subcommand("connect", "Send lines of standard input as messages, print what arrives");
     tern::Config& config = arguments.options.config;
-    command->add_option("URL", config.url, "ws://host[:port][/path]")->required();
+    command->add_option("URL", config.url, "ws://host[:port][/path], or wss://")->required();
     command->add_option("-H,--header", arguments.headers, "A header for the upgrade, 'Name: value' (repeatable)")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -43,6 +87,17 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command->add_option("--origin", config.origin, "The Origin header");
+    command->add_option("-u,--user", arguments.user, "USER:PASSWORD, for Basic authentication");
+    command->add_option("--bearer,--oauth2-bearer", config.bearer_token, "A token, for Bearer authentication");
+    command->add_option("-x,--proxy", config.proxy,
+                        "http://, https://, socks5:// or socks5h://[user:password@]host:port");
+    command->add_option("--max-redirects", config.max_redirects, "Redirects that are followed; 0: none")
+        ->capture_default_str();
+    command
+        ->add_option("--connect-timeout", arguments.connect_timeout,
+                     "Seconds for everything until the connection is open")
+        ->check(CLI::Range(0.001, 86400.0))
+        ->capture_default_str();
     command->add_flag("--binary", arguments.options.binary, "Send lines as binary messages");
     command->add_option("--ping-interval", arguments.ping_interval, "Seconds between pings; 0: none")
         ->check(CLI::Range(0.0, 86400.0))
@@ -52,6 +107,7 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
     command->add_flag("--once", arguments.options.once, "End after the first message received");
     command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
     command->add_flag("-v,--verbose", arguments.options.verbose, "Tell what happens, on standard error");
+    add_tls(*command, arguments);
     command->footer(exit_code_help);
 }
 
@@ -59,7 +115,12 @@ int run_connect(ConnectArguments& arguments) {
     tern::Config& config = arguments.options.config;
     for (const std::string& line : arguments.headers) config.headers.push_back(parse_header(line));
     config.keepalive.interval = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.ping_interval * 1000));
+    config.timeouts.attempt = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.connect_timeout * 1000));
     config.reconnect.enabled = arguments.reconnect;
+    const std::size_t colon = std::min(arguments.user.find(':'), arguments.user.size());
+    config.user = arguments.user.substr(0, colon);
+    if (colon < arguments.user.size()) config.password = arguments.user.substr(colon + 1);
+    apply_tls(arguments);
     return connect(arguments.options);
 }
 

@@ -13,7 +13,11 @@ namespace tern::core {
 class Buffer {
 public:
     Buffer() = default;
-    explicit Buffer(std::span<std::byte> memory) noexcept : memory_(memory) {}
+    /// `reserve`: room at the end that `capacity` does not tell of.
+    explicit Buffer(std::span<std::byte> memory, std::size_t reserve = 0) noexcept
+        : memory_(memory), reserve_(reserve) {
+        assert(reserve <= memory.size());
+    }
 
     /// Room behind the readable bytes.
     [[nodiscard]] std::span<std::byte> writable() const noexcept { return memory_.subspan(end_); }
@@ -40,12 +44,13 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
-    [[nodiscard]] std::size_t capacity() const noexcept { return memory_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return memory_.size() - reserve_; }
 
 private:
     std::span<std::byte> memory_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
+    std::size_t reserve_ = 0;
 };
 
 }  // namespace tern::core

@@ -10,7 +10,9 @@
 
 #include "connection.hpp"
 #include "dialer.hpp"
+#include "proxy_url.hpp"
 #include "reconnect.hpp"
+#include "redirect.hpp"
 #include "timer_table.hpp"
 #include "upgrade.hpp"
 #include "url.hpp"
@@ -24,11 +26,21 @@ using core::Dialer;
 /// Longer durations would only serve to overflow a time point.
 constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
 
+std::chrono::microseconds to_microseconds(TimePoint::duration time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time);
+}
+
+/// Is a SOCKS5 proxy told the server's address instead of its name? An address literal is not a name in any case.
+bool wants_address(const core::ProxyUrl& proxy, const core::Url& url) {
+    const bool literal = url.host_is_ipv6 || url.host.find_first_not_of("0123456789.") == url.host.npos;
+    return proxy.kind == core::ProxyUrl::Kind::socks5 || (proxy.kind == core::ProxyUrl::Kind::socks5h && literal);
+}
+
 Error invalid(const char* what) { return {Errc::invalid_config, Phase::none, what}; }
 
 Error check_values(const Config& config) {
     const Timeouts& t = config.timeouts;
-    for (const auto value : {t.resolve, t.connect, t.upgrade, t.attempt, t.close}) {
+    for (const auto value : {t.resolve, t.connect, t.proxy, t.tls, t.upgrade, t.attempt, t.close}) {
         if (value.count() <= 0 || value > longest) return invalid("every timeout lies between 1 ms and a year");
     }
     if (t.stop.count() < 0 || t.stop > longest) return invalid("timeouts.stop lies between 0 and a year");
@@ -50,11 +62,16 @@ Error check_values(const Config& config) {
 }
 
 /// Everything that can be judged before the network is asked.
-Error check_config(const Config& config, core::Url& url) {
+Error check_config(const Config& config, Crypto& crypto, core::Url& url, std::optional<core::ProxyUrl>& proxy) {
     if (Error error = check_values(config)) return error;
     if (Error error = core::check_upgrade_config(config)) return error;
     if (Error error = core::parse_url(config.url, url)) return error;
-    if (url.secure) return Errc::tls_unavailable;
+    proxy.reset();
+    if (!config.proxy.empty()) {
+        if (Error error = core::parse_proxy_url(config.proxy, proxy.emplace())) return error;
+    }
+    const bool needs_tls = url.secure || (proxy && proxy->kind == core::ProxyUrl::Kind::https);
+    if (needs_tls && crypto.tls() == nullptr) return Errc::tls_unavailable;
     return {};
 }
 
@@ -104,7 +121,11 @@ private:
         Handshake handshake;
     };
 
+    [[nodiscard]] Error prepare_tls();
     void begin_attempt(TimePoint now);
+    void dial(TimePoint now);
+    void dial_next(TimePoint now);
+    void follow_redirect(const Error& refusal, TimePoint now);
     void update(TimePoint now);
     void update_dialer(TimePoint now);
     void update_connection(TimePoint now);
@@ -122,7 +143,11 @@ private:
 
     const Config config_;
     Crypto& crypto_;
-    core::Url url_;
+    core::Url start_url_;  ///< The configured one.
+    core::Url url_;        ///< Where the current attempt leads: there, or where that redirects to.
+    std::optional<core::ProxyUrl> proxy_;
+    std::unique_ptr<tls::Context> tls_;
+    std::unique_ptr<tls::Context> proxy_tls_;
     core::ReconnectPolicy policy_;
     StartMode mode_ = StartMode::keep_trying;
 
@@ -134,6 +159,10 @@ private:
     Lifecycle current_;
 
     std::unique_ptr<Dialer> dialer_;
+    std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
+    std::vector<std::string> visited_;  ///< The URLs of this attempt that have redirected it.
+    std::uint32_t redirects_ = 0;
+    PhaseTimes times_;  ///< Of this attempt.
     std::unique_ptr<Connection> connection_;
     StreamId stream_ = 0;
     bool stream_dropped_ = false;  ///< The driver was told to close it; the connection waits for events to be taken.
@@ -150,7 +179,9 @@ private:
 
 Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
     if (state_ != State::idle) return Errc::already_started;
-    if (Error error = check_config(config_, url_)) return error;
+    if (Error error = check_config(config_, crypto_, start_url_, proxy_)) return error;
+    url_ = start_url_;
+    if (Error error = prepare_tls()) return error;
     mode_ = mode;
     policy_ = core::ReconnectPolicy(config_.reconnect);
     close_requested_ = false;
@@ -168,6 +199,17 @@ void ClientCore::Impl::stop(TimePoint now) {
     const Phase where = phase();
     drop_everything();
     finish(Error(Errc::stopped, where));
+}
+
+/// Certificates are read once, before the first attempt, so that `start` can refuse them.
+Error ClientCore::Impl::prepare_tls() {
+    Error error;
+    if (url_.secure && tls_ == nullptr) tls_ = crypto_.tls()->create(config_.tls, error);
+    if (error) return error;
+    const bool secure_proxy = proxy_ && proxy_->kind == core::ProxyUrl::Kind::https;
+    if (secure_proxy && proxy_tls_ == nullptr) proxy_tls_ = crypto_.tls()->create(config_.proxy_tls, error);
+    if (error) error.detail = "for the proxy: " + error.detail;
+    return error;
 }
 
 std::error_code ClientCore::Impl::sendable() const noexcept {
@@ -324,9 +366,31 @@ void ClientCore::Impl::begin_attempt(TimePoint now) {
     state_ = State::connecting;
     add_event(Event::Kind::connecting).attempt = policy_.on_attempt();
     ++totals_.attempts;
-    peer_ = url_.authority();
     timers_.set(Timer::attempt, now + config_.timeouts.attempt);
-    dialer_ = std::make_unique<Dialer>(config_.timeouts, url_.host, url_.port, next_id_, now);
+    url_ = start_url_;
+    redirects_ = 0;
+    visited_.clear();
+    dial(now);
+}
+
+void ClientCore::Impl::dial(TimePoint now) {
+    peer_ = url_.authority();
+    if (proxy_) peer_ += " through " + proxy_->text();
+    times_ = PhaseTimes();
+    target_.reset();
+    if (proxy_ && wants_address(*proxy_, url_)) {
+        dialer_ =
+            std::make_unique<Dialer>(config_.timeouts, Dialer::Goal::address, url_.host, url_.port, next_id_, now);
+    } else {
+        dial_next(now);
+    }
+}
+
+/// The host at the other end of the TCP connection.
+void ClientCore::Impl::dial_next(TimePoint now) {
+    const std::string& host = proxy_ ? proxy_->host : url_.host;
+    const std::uint16_t port = proxy_ ? proxy_->port : url_.port;
+    dialer_ = std::make_unique<Dialer>(config_.timeouts, Dialer::Goal::connection, host, port, next_id_, now);
 }
 
 /// Draws the consequences of whatever was reported.
@@ -345,24 +409,38 @@ void ClientCore::Impl::update_dialer(TimePoint now) {
     if (dialer_->status() == Dialer::Status::working) return;
     const std::unique_ptr<Dialer> dialer = std::move(dialer_);
     if (dialer->status() == Dialer::Status::failed) return attempt_failed(dialer->error(), now);
+    times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());
+    if (dialer->goal() == Dialer::Goal::address) {
+        target_ = dialer->address();
+        return dial_next(now);
+    }
+    times_.connect = to_microseconds(now - dialer->resolved_at());
     stream_ = dialer->stream();
     stream_dropped_ = false;
     peer_ += " (" + dialer->address().to_string() + ")";
-    connection_ = std::make_unique<Connection>(config_, url_, crypto_, now);
+    const core::Route route{.url = url_,
+                            .proxy = proxy_ ? &*proxy_ : nullptr,
+                            .target = target_,
+                            .tls = url_.secure ? tls_.get() : nullptr,
+                            .proxy_tls = proxy_tls_.get(),
+                            .foreign = redirects_ != 0 && !core::same_origin(url_, start_url_)};
+    connection_ = std::make_unique<Connection>(config_, route, crypto_, now);
 }
 
 void ClientCore::Impl::update_connection(TimePoint now) {
     if (connection_->stage() == Connection::Stage::handshake) return;
     if (connection_->stage() == Connection::Stage::failed) {
+        if (connection_->has_last_words()) return;  // the driver is about to ask for them
         Error error = connection_->error();
         drop_stream();
         connection_.reset();
+        if (core::is_redirect(error) && config_.max_redirects != 0) return follow_redirect(error, now);
         return attempt_failed(std::move(error), now);
     }
     if (!announced_) announce_open();
     core::Session& session = connection_->session();
     if (session.take_writable()) add_event(Event::Kind::writable);
-    if (session.take_half_close() && !stream_dropped_) {
+    if (connection_->take_half_close() && !stream_dropped_) {
         Command command;
         command.kind = Command::Kind::half_close;
         command.id = stream_;
@@ -375,6 +453,27 @@ void ClientCore::Impl::update_connection(TimePoint now) {
     if (connection_->drained()) connection_ended(now);
 }
 
+/// A new connection within the same attempt, and within its deadline.
+void ClientCore::Impl::follow_redirect(const Error& refusal, TimePoint now) {
+    core::Url target;
+    Error error = core::resolve_redirect(url_, refusal, target);
+    visited_.push_back(url_.text());
+    if (!error && std::find(visited_.begin(), visited_.end(), target.text()) != visited_.end()) {
+        error = Error(Errc::redirect_loop, Phase::upgrade, "to " + target.text() + " again");
+    }
+    if (!error && ++redirects_ > config_.max_redirects) {
+        error = Error(Errc::redirect_limit, Phase::upgrade, "to " + target.text());
+    }
+    if (!error && target.secure && crypto_.tls() == nullptr) error = Error(Errc::tls_unavailable, Phase::upgrade);
+    if (error) {
+        error.response = refusal.response;
+        return attempt_failed(std::move(error), now);
+    }
+    url_ = std::move(target);
+    if ((error = prepare_tls())) return attempt_failed(std::move(error), now);
+    dial(now);
+}
+
 void ClientCore::Impl::announce_open() {
     timers_.stop(Timer::attempt);
     policy_.on_open();
@@ -385,6 +484,12 @@ void ClientCore::Impl::announce_open() {
     Lifecycle& event = add_event(Event::Kind::open);
     event.handshake = std::move(connection_->handshake());
     event.handshake.peer = peer_;
+    totals_.tls_resumed += event.handshake.tls.resumed ? 1u : 0u;
+    const PhaseTimes& times = connection_->times();
+    times_.proxy = times.proxy;
+    times_.tls = times.tls;
+    times_.upgrade = times.upgrade;
+    totals_.phases = times_;
 }
 
 void ClientCore::Impl::connection_ended(TimePoint now) {
@@ -457,7 +562,7 @@ void ClientCore::Impl::drop_everything() {
 /// Of an attempt that is under way.
 Phase ClientCore::Impl::phase() const noexcept {
     if (dialer_ != nullptr) return dialer_->resolving() ? Phase::resolve : Phase::connect;
-    return connection_ != nullptr ? Phase::upgrade : Phase::none;
+    return connection_ != nullptr ? connection_->phase() : Phase::none;
 }
 
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
@@ -470,9 +575,10 @@ ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
 ClientCore::ClientCore(Config config, Crypto& crypto) : impl_(std::make_unique<Impl>(std::move(config), crypto)) {}
 ClientCore::~ClientCore() = default;
 
-Error ClientCore::check(const Config& config) {
+Error ClientCore::check(const Config& config, Crypto& crypto) {
     core::Url url;
-    return check_config(config, url);
+    std::optional<core::ProxyUrl> proxy;
+    return check_config(config, crypto, url, proxy);
 }
 Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mode, now); }
 void ClientCore::stop(TimePoint now) { impl_->stop(now); }

@@ -1,60 +1,225 @@
 #include "connection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <utility>
 
-namespace tern::core {
+#include "proxy_connect.hpp"
+#include "proxy_socks5.hpp"
 
-Connection::Connection(const Config& config, const Url& url, Crypto& crypto, TimePoint now)
-    : config_(config),
-      crypto_(crypto),
-      rx_memory_(Block::allocate(config.receive_buffer)),
-      rx_(rx_memory_.span()),
-      upgrade_(std::make_unique<Upgrade>(config, url, crypto)),
-      upgrade_deadline_(now + config.timeouts.upgrade) {
+namespace tern::core {
+namespace {
+
+/// What one encryption takes from the session: as much as one system call usefully carries.
+constexpr std::size_t pieces_at_once = 4;
+
+bool is_socks(const ProxyUrl& proxy) {
+    return proxy.kind == ProxyUrl::Kind::socks5 || proxy.kind == ProxyUrl::Kind::socks5h;
+}
+
+}  // namespace
+
+Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now)
+    : config_(config), route_(std::move(route)), crypto_(crypto) {
+    const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
+    // Each layer may have held back a record that comes out together with what has arrived since.
+    const std::size_t reserve = layers * tls::Engine::max_record;
+    rx_memory_ = Block::allocate(config.receive_buffer + reserve);
     if (rx_memory_.empty()) {
         fail(Error(Errc::out_of_memory, Phase::upgrade));
-    } else {
-        advance(now);
+        return;
+    }
+    rx_ = Buffer(rx_memory_.span(), reserve);
+    const Step first = route_.proxy_tls != nullptr ? Step::proxy_tls
+                       : route_.proxy != nullptr   ? Step::proxy
+                       : route_.tls != nullptr     ? Step::tls
+                                                   : Step::upgrade;
+    begin(first, now);
+    advance(now);
+}
+
+// --- handshakes
+// -------------------------------------------------------------------------------------------------------
+
+Connection::Step Connection::step_after(Step step) const noexcept {
+    switch (step) {
+        case Step::proxy_tls: return Step::proxy;
+        case Step::proxy: return route_.tls != nullptr ? Step::tls : Step::upgrade;
+        case Step::tls: return Step::upgrade;
+        default: return Step::session;
     }
 }
 
-// --- handshake -----------------------------------------------------------------------------------------------------
+Phase Connection::phase() const noexcept {
+    switch (step_) {
+        case Step::proxy_tls:
+        case Step::tls: return Phase::tls;
+        case Step::proxy: return Phase::proxy;
+        case Step::upgrade: return Phase::upgrade;
+        case Step::session: break;
+    }
+    return Phase::open;
+}
 
-void Connection::advance(TimePoint now) { conclude(upgrade_->advance(rx_, handshake_tx_), now); }
+void Connection::begin(Step step, TimePoint now) {
+    step_ = step;
+    step_began_ = now;
+    const Timeouts& timeouts = config_.timeouts;
+    const Url& url = route_.url;
+    switch (step) {
+        case Step::proxy_tls:
+            step_deadline_ = now + timeouts.tls;
+            return begin_tls(route_.proxy_tls, route_.proxy->host, route_.proxy->port);
+        case Step::proxy:
+            step_deadline_ = now + timeouts.proxy;
+            if (is_socks(*route_.proxy)) {
+                handshaker_ = std::make_unique<ProxySocks5>(*route_.proxy, url, route_.target);
+            } else {
+                handshaker_ = std::make_unique<ProxyConnect>(config_, *route_.proxy, url, crypto_);
+            }
+            return;
+        case Step::tls: step_deadline_ = now + timeouts.tls; return begin_tls(route_.tls, url.host, url.port);
+        case Step::upgrade:
+            step_deadline_ = now + timeouts.upgrade;
+            handshaker_ = std::make_unique<Upgrade>(config_, url, crypto_, route_.foreign);
+            return;
+        case Step::session:
+            session_.emplace(config_, crypto_, now);
+            stage_ = Stage::session;
+            return;
+    }
+}
+
+void Connection::begin_tls(tls::Context* context, const std::string& host, std::uint16_t port) {
+    std::unique_ptr<tls::Engine> engine = context->connect(host, port);
+    // A layer gets what came out of the one before it: as much as is read at once, and a record that was held back.
+    Block memory = Block::allocate(config_.receive_buffer + tls::Engine::max_record);
+    if (engine == nullptr || memory.empty()) return fail(Error(Errc::out_of_memory, Phase::tls));
+    layers_.push_back(std::make_unique<TlsLayer>(std::move(engine), std::move(memory)));
+    // What a proxy sent behind its answer comes from the server already.
+    Buffer& in = layers_.back()->in();
+    const std::size_t size = std::min(rx_.size(), in.writable().size());
+    std::memcpy(in.writable().data(), rx_.readable().data(), size);
+    in.commit(size);
+    rx_.consume(rx_.size());
+}
+
+void Connection::advance(TimePoint now) {
+    while (stage_ == Stage::handshake) {
+        const Step step = step_;
+        conclude(in_tls_step() ? advance_tls() : handshaker_->advance(rx_, plain_tx_), now);
+        if (step_ == step) return;
+        const TlsLayer::Status status = decrypt();
+        if (stage_ == Stage::session) drained_ = rx_.empty();  // bytes behind the blank line are the first frames
+        if (status != TlsLayer::Status::need_input) return on_tls_end(status, now);
+    }
+}
+
+Handshaker::Status Connection::advance_tls() {
+    switch (layers_.back()->handshake()) {
+        case TlsLayer::Status::ok: return Handshaker::Status::done;
+        case TlsLayer::Status::need_input: return Handshaker::Status::need_input;
+        default: return Handshaker::Status::failed;
+    }
+}
 
 void Connection::conclude(Handshaker::Status status, TimePoint now) {
     if (status == Handshaker::Status::need_input) return;
-    if (status == Handshaker::Status::failed) return fail(upgrade_->error());
-    upgrade_result_ = std::move(upgrade_->result());
-    upgrade_.reset();
-    session_.emplace(config_, crypto_, now);
-    stage_ = Stage::session;
-    // Bytes behind the blank line are the first frames.
-    drained_ = rx_.empty();
+    if (status == Handshaker::Status::done) return end_step(now);
+    fail(in_tls_step() ? layers_.back()->engine().error() : handshaker_->error());
+}
+
+void Connection::end_step(TimePoint now) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - step_began_);
+    switch (step_) {
+        case Step::proxy_tls:
+            handshake_.proxy_tls = layers_.back()->engine().info();
+            times_.proxy += took;
+            break;
+        case Step::proxy: times_.proxy += took; break;
+        case Step::tls:
+            handshake_.tls = layers_.back()->engine().info();
+            times_.tls = took;
+            break;
+        default: {
+            Handshake& result = static_cast<Upgrade&>(*handshaker_).result();
+            handshake_.request = std::move(result.request);
+            handshake_.response = std::move(result.response);
+            handshake_.subprotocol = std::move(result.subprotocol);
+            times_.upgrade = took;
+        }
+    }
+    // What the handshaker has not sent yet (a server may answer before it has read everything) still goes first.
+    handshaker_.reset();
+    begin(step_after(step_), now);
 }
 
 void Connection::fail(Error error) {
     error_ = std::move(error);
     stage_ = Stage::failed;
-    upgrade_.reset();
+    handshaker_.reset();
+    last_words_ = !layers_.empty();
 }
 
-// --- bytes ---------------------------------------------------------------------------------------------------------
+bool Connection::has_last_words() const noexcept {
+    return last_words_ &&
+           std::any_of(layers_.begin(), layers_.end(), [](const auto& each) { return !each->out().empty(); });
+}
+
+// --- bytes in
+// ---------------------------------------------------------------------------------------------------------
 
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
     if (rx_.writable().size() < rx_.capacity() / 2) rx_.compact();
-    return rx_.writable();
+    if (layers_.empty()) return rx_.writable();
+    // Layers use up all of their input; what comes out of the last has to find room.
+    const std::size_t reserve = layers_.size() * tls::Engine::max_record;
+    assert(rx_.writable().size() > reserve || stage_ == Stage::handshake);
+    Buffer& in = layers_.front()->in();
+    in.compact();
+    const std::size_t room = rx_.writable().size() > reserve ? rx_.writable().size() - reserve : 0;
+    return in.writable().first(std::min({in.writable().size(), config_.receive_buffer, room}));
 }
 
 void Connection::rx_commit(std::size_t n, TimePoint now) {
-    rx_.commit(n);
-    if (stage_ == Stage::handshake) return advance(now);
-    if (stage_ != Stage::session) return;
-    session_->on_received(now);
-    drained_ = false;
+    (layers_.empty() ? rx_ : layers_.front()->in()).commit(n);
+    const TlsLayer::Status status = decrypt();
+    if (stage_ == Stage::handshake) {
+        advance(now);
+    } else if (stage_ == Stage::session) {
+        session_->on_received(now);
+        drained_ = drained_ && rx_.empty();
+    }
+    if (status != TlsLayer::Status::need_input) on_tls_end(status, now);
+}
+
+/// Through all layers, as far as they are up. Never `ok`.
+TlsLayer::Status Connection::decrypt() {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        if (!layers_[i]->up()) break;
+        Buffer& to = i + 1 < layers_.size() ? layers_[i + 1]->in() : rx_;
+        to.compact();
+        const TlsLayer::Status status = layers_[i]->decrypt(to);
+        if (status == TlsLayer::Status::failed) error_ = layers_[i]->engine().error();
+        if (status == TlsLayer::Status::need_input) continue;
+        // What has come out so far still reaches the layers above.
+        for (std::size_t above = i + 1; above < layers_.size() && layers_[above]->up(); ++above) {
+            Buffer& next = above + 1 < layers_.size() ? layers_[above + 1]->in() : rx_;
+            static_cast<void>(layers_[above]->decrypt(next));
+        }
+        return status;
+    }
+    return TlsLayer::Status::need_input;
+}
+
+void Connection::on_tls_end(TlsLayer::Status status, TimePoint now) {
+    if (status == TlsLayer::Status::closed) {
+        for (const auto& layer : layers_) layer->shutdown();
+        return end(Errc::connection_lost, now);
+    }
+    end(error_, now);
 }
 
 bool Connection::next(Event& event) {
@@ -64,54 +229,127 @@ bool Connection::next(Event& event) {
     return false;
 }
 
+// --- bytes out
+// --------------------------------------------------------------------------------------------------------
+
 std::size_t Connection::tx(std::span<Bytes> out) {
-    if (stage_ == Stage::failed || out.empty()) return 0;
-    // A server may answer before it has read all of the request; the rest of it still goes first.
-    handshake_lent_ = handshake_tx_.size() - handshake_sent_;
-    if (handshake_lent_ != 0) {
-        out[0] = as_bytes(handshake_tx_).subspan(handshake_sent_);
+    last_words_ = false;
+    if (out.empty()) return 0;
+    if (lent_taken_ == lent_.size()) {
+        lent_.clear();
+        lent_taken_ = 0;
+        if (layers_.empty()) {
+            std::swap(lent_, plain_tx_);
+        } else {
+            encrypt_what_waits();
+        }
+    }
+    if (!lent_.empty()) {
+        out[0] = as_bytes(lent_).subspan(lent_taken_);
         return 1;
     }
-    return stage_ == Stage::session ? session_->tx(out) : 0;
+    return stage_ == Stage::session && layers_.empty() ? session_->tx(out) : 0;
+}
+
+/// Handshakes first, then as much of the session as one system call carries. What TLS itself has to say goes along.
+void Connection::encrypt_what_waits() {
+    if (!plain_tx_.empty()) {
+        const std::string words = std::exchange(plain_tx_, {});
+        if (!layers_.front()->up()) {
+            lent_ = words;  // to a proxy that has answered before it was asked
+            return;
+        }
+        encrypt(as_bytes(words));
+    } else if (stage_ == Stage::session && !fin_wanted_) {
+        std::array<Bytes, pieces_at_once> pieces;
+        const std::size_t count = session_->tx(pieces);
+        for (std::size_t i = 0; i < count; ++i) {
+            encrypt(pieces[i]);
+            session_lent_ += pieces[i].size();
+        }
+    }
+    for (std::size_t i = layers_.size(); i-- > 1;) {
+        encrypt(*layers_[i - 1], as_bytes(layers_[i]->out()));
+        layers_[i]->out().clear();
+    }
+    std::swap(lent_, layers_.front()->out());
+}
+
+/// By the last layer that is up: the words of a proxy's handshake are not for the layer that is still in its own.
+void Connection::encrypt(Bytes plain) {
+    const auto last = std::find_if(layers_.rbegin(), layers_.rend(), [](const auto& each) { return each->up(); });
+    assert(last != layers_.rend());
+    encrypt(**last, plain);
+}
+
+void Connection::encrypt(TlsLayer& layer, Bytes plain) {
+    if (!plain.empty() && !layer.encrypt(plain)) error_ = layer.engine().error();
 }
 
 void Connection::tx_consume(std::size_t n) {
-    if (handshake_lent_ != 0) {
-        assert(n <= handshake_lent_);
-        handshake_lent_ = 0;
-        handshake_sent_ += n;
+    if (lent_.empty()) {
+        if (stage_ == Stage::session) session_->tx_consume(n);
         return;
     }
-    if (stage_ == Stage::session) session_->tx_consume(n);
+    assert(n <= lent_.size() - lent_taken_);
+    lent_taken_ += n;
+    if (session_lent_ == 0) return;
+    if (lent_taken_ == lent_.size()) {
+        session_->tx_consume(std::exchange(session_lent_, 0));
+    } else {
+        session_->on_tx_stalled(n > 0);
+    }
 }
 
-// --- time and the end ----------------------------------------------------------------------------------------------
+bool Connection::take_half_close() {
+    if (session_->take_half_close()) {
+        fin_wanted_ = true;
+        for (const auto& layer : layers_) layer->shutdown();
+    }
+    const bool sent = lent_taken_ == lent_.size() && (layers_.empty() || layers_.front()->out().empty());
+    return fin_wanted_ && sent && std::exchange(fin_wanted_, false);
+}
+
+// --- time and the end
+// -------------------------------------------------------------------------------------------------
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;
+    if (error_ && !end_) end_ = error_;  // something could not be encrypted
     session_->settle(now);
     if (end_ && drained_ && !session_->ended()) session_->on_end(*end_);
 }
 
+/// Without close_notify nobody knows whether the peer or somebody in between ended it (RFC 8446 section 6.1).
 void Connection::on_end(Error error, TimePoint now) {
+    const bool cut = stage_ == Stage::session && !layers_.empty() && error == Errc::connection_lost;
+    end(cut ? Error(Errc::tls_truncated) : std::move(error), now);
+}
+
+void Connection::end(Error error, TimePoint now) {
     if (stage_ == Stage::handshake) {
-        if (error == Errc::connection_lost) return conclude(upgrade_->on_eof(), now);
-        error.phase = Phase::upgrade;
+        const bool ended = error == Errc::connection_lost;
+        if (ended && !in_tls_step()) return conclude(handshaker_->on_eof(), now);
+        if (ended) error = Error(Errc::tls_eof);
+        if (error.phase != Phase::tls) error.phase = phase();
         return fail(std::move(error));
     }
     if (stage_ != Stage::session || end_) return;
-    error.phase = Phase::open;
+    if (error.phase != Phase::tls) error.phase = Phase::open;
     end_ = std::move(error);
     settle(now);
 }
 
 void Connection::on_timeout(TimePoint now) {
-    if (stage_ == Stage::handshake && now >= upgrade_deadline_) return conclude(upgrade_->on_deadline(), now);
+    if (stage_ == Stage::handshake && now >= step_deadline_) {
+        if (in_tls_step()) return fail(Error(Errc::tls_timeout, Phase::tls));
+        return conclude(handshaker_->on_deadline(), now);
+    }
     if (stage_ == Stage::session) session_->on_timeout(drained_, now);
 }
 
 std::optional<TimePoint> Connection::deadline() const noexcept {
-    if (stage_ == Stage::handshake) return upgrade_deadline_;
+    if (stage_ == Stage::handshake) return step_deadline_;
     return stage_ == Stage::session ? session_->deadline() : std::nullopt;
 }
 

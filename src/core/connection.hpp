@@ -1,5 +1,5 @@
-// One byte stream from the first byte to the last: the upgrade, and then the session. Proxy and TLS stages will stand
-// in front of them. It knows nothing of names, addresses and retries.
+// One byte stream from the first byte to the last: [TLS to the proxy] [the proxy] [TLS] the upgrade, and then the
+// session. It knows nothing of names, addresses and retries.
 #pragma once
 
 #include <cstddef>
@@ -7,30 +7,49 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <tern/config.hpp>
 #include <tern/core.hpp>
 
 #include "buffer.hpp"
 #include "memory.hpp"
+#include "proxy_url.hpp"
 #include "session.hpp"
+#include "tls_layer.hpp"
 #include "upgrade.hpp"
 #include "url.hpp"
 
 namespace tern::core {
 
+/// What a connection leads through. Everything outlives the connection.
+struct Route {
+    const Url& url;
+    const ProxyUrl* proxy = nullptr;
+    std::optional<Address> target;      ///< Of the server, when a SOCKS5 proxy is to be told an address.
+    tls::Context* tls = nullptr;        ///< When the URL is a secure one.
+    tls::Context* proxy_tls = nullptr;  ///< When the proxy is reached by TLS.
+    /// The user's URL was redirected to another origin: its credentials are not for this one.
+    bool foreign = false;
+};
+
 class Connection {
 public:
     enum class Stage : std::uint8_t { handshake, session, failed };
 
-    /// The references outlive the connection. Begins the upgrade.
-    Connection(const Config& config, const Url& url, Crypto& crypto, TimePoint now);
+    /// The references outlive the connection. Begins with the first step of the route.
+    Connection(const Config& config, Route route, Crypto& crypto, TimePoint now);
 
     [[nodiscard]] Stage stage() const noexcept { return stage_; }
     /// Why the stage is `failed`; `peer` is the caller's to fill in.
     [[nodiscard]] const Error& error() const noexcept { return error_; }
-    /// What the upgrade agreed on; from stage `session` on.
-    [[nodiscard]] Handshake& handshake() noexcept { return upgrade_result_; }
+    /// Something is left to be said to the peer after a failure: an alert of TLS. Not worth waiting for.
+    [[nodiscard]] bool has_last_words() const noexcept;
+    /// What is being done in stage `handshake`: `proxy`, `tls` or `upgrade`.
+    [[nodiscard]] Phase phase() const noexcept;
+    /// What the handshakes agreed on; from stage `session` on.
+    [[nodiscard]] Handshake& handshake() noexcept { return handshake_; }
+    [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
     /// Only in stage `session`.
     [[nodiscard]] Session& session() noexcept { return *session_; }
     [[nodiscard]] const Session& session() const noexcept { return *session_; }
@@ -46,31 +65,57 @@ public:
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
     void tx_consume(std::size_t n);
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+    /// After a failure everything has been said: time for FIN. True once.
+    [[nodiscard]] bool take_half_close();
 
     /// Nothing that was received waits to be taken.
     [[nodiscard]] bool drained() const noexcept { return drained_; }
 
 private:
+    enum class Step : std::uint8_t { proxy_tls, proxy, tls, upgrade, session };
+
+    [[nodiscard]] Step step_after(Step step) const noexcept;
+    void begin(Step step, TimePoint now);
+    void begin_tls(tls::Context* context, const std::string& host, std::uint16_t port);
     void advance(TimePoint now);
     void conclude(Handshaker::Status status, TimePoint now);
+    void end_step(TimePoint now);
     void fail(Error error);
+    [[nodiscard]] Handshaker::Status advance_tls();
+    [[nodiscard]] bool in_tls_step() const noexcept { return step_ == Step::proxy_tls || step_ == Step::tls; }
+    [[nodiscard]] TlsLayer::Status decrypt();
+    void on_tls_end(TlsLayer::Status status, TimePoint now);
+    void encrypt(Bytes plain);
+    void encrypt(TlsLayer& layer, Bytes plain);
+    void end(Error error, TimePoint now);
+    void encrypt_what_waits();
 
     const Config& config_;
+    const Route route_;
     Crypto& crypto_;
     Stage stage_ = Stage::handshake;
+    Step step_ = Step::upgrade;
     Error error_;
+    Handshake handshake_;
+    PhaseTimes times_;
+    TimePoint step_began_;
+    TimePoint step_deadline_;
 
+    std::vector<std::unique_ptr<TlsLayer>> layers_;  ///< The one next to the network first.
     Block rx_memory_;
-    Buffer rx_;
+    Buffer rx_;  ///< What came out of the last layer.
     bool drained_ = true;
     std::optional<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
 
-    std::unique_ptr<Upgrade> upgrade_;
-    Handshake upgrade_result_;
-    std::string handshake_tx_;
-    std::size_t handshake_sent_ = 0;
-    std::size_t handshake_lent_ = 0;
-    TimePoint upgrade_deadline_;
+    std::unique_ptr<Handshaker> handshaker_;
+    std::string plain_tx_;  ///< Of the handshaker, to be sent.
+    /// Lent to the kernel: the handshaker's words, or what came out of the layer next to the network.
+    std::string lent_;
+    std::size_t lent_taken_ = 0;
+    /// Bytes of the session that are in `lent_`; it is told when the kernel has all of them.
+    std::size_t session_lent_ = 0;
+    bool fin_wanted_ = false;
+    bool last_words_ = false;
 
     std::optional<Session> session_;
 };

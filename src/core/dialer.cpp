@@ -33,8 +33,14 @@ std::vector<Address> alternate(std::span<const Address> addresses) {
 
 }  // namespace
 
-Dialer::Dialer(const Timeouts& timeouts, std::string host, std::uint16_t port, StreamId& next_id, TimePoint now)
-    : timeouts_(timeouts), next_id_(next_id), lookup_(next_id++), lookup_deadline_(now + timeouts.resolve) {
+Dialer::Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint16_t port, StreamId& next_id,
+               TimePoint now)
+    : timeouts_(timeouts),
+      goal_(goal),
+      began_(now),
+      next_id_(next_id),
+      lookup_(next_id++),
+      lookup_deadline_(now + timeouts.resolve) {
     Command command;
     command.kind = Command::Kind::resolve;
     command.id = lookup_;
@@ -52,7 +58,10 @@ void Dialer::on_resolved(StreamId id, std::span<const Address> addresses, Error 
     }
     waiting_ = alternate(addresses);
     if (waiting_.empty()) return fail(Error(Errc::host_not_found, Phase::resolve, "the name has no address"));
-    start_next(now);
+    resolved_ = now;
+    if (goal_ == Goal::connection) return start_next(now);
+    address_ = waiting_.back();
+    status_ = Status::connected;
 }
 
 void Dialer::on_connected(StreamId id, Error error, TimePoint now) {

@@ -19,14 +19,20 @@ class Dialer {
 public:
     enum class Status : std::uint8_t { working, connected, failed };
 
-    /// Ids are taken from `next_id`, which outlives the dialer. Wants to resolve at once.
-    Dialer(const Timeouts& timeouts, std::string host, std::uint16_t port, StreamId& next_id, TimePoint now);
+    /// What is wanted: a connection, or nothing but the first address of the name.
+    enum class Goal : std::uint8_t { connection, address };
 
+    /// Ids are taken from `next_id`, which outlives the dialer. Wants to resolve at once.
+    Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint16_t port, StreamId& next_id, TimePoint now);
+
+    [[nodiscard]] Goal goal() const noexcept { return goal_; }
     [[nodiscard]] Status status() const noexcept { return status_; }
     [[nodiscard]] bool resolving() const noexcept { return lookup_ != 0; }
     /// The connection that won, and where it leads; only when `connected`.
     [[nodiscard]] StreamId stream() const noexcept { return stream_; }
     [[nodiscard]] const Address& address() const noexcept { return address_; }
+    [[nodiscard]] TimePoint began_at() const noexcept { return began_; }
+    [[nodiscard]] TimePoint resolved_at() const noexcept { return resolved_; }
     /// Why no address could be reached; only when `failed`.
     [[nodiscard]] const Error& error() const noexcept { return error_; }
 
@@ -52,6 +58,9 @@ private:
     void fail(Error error);
 
     const Timeouts& timeouts_;
+    const Goal goal_;
+    const TimePoint began_;
+    TimePoint resolved_;
     StreamId& next_id_;
     Status status_ = Status::working;
     std::deque<Command> commands_;

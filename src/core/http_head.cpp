@@ -10,6 +10,7 @@ namespace tern::core {
 namespace {
 
 constexpr std::string_view version = "HTTP/1.1";
+constexpr std::string_view old_version = "HTTP/1.0";
 /// How much of a foreign answer is shown.
 constexpr std::size_t excerpt_size = 40;
 
@@ -43,8 +44,11 @@ HttpHeadParser::Status HttpHeadParser::advance(Buffer& in) {
 bool HttpHeadParser::check_version(Buffer& in) {
     if (head_.status != 0 || line_.size() >= version.size()) return true;
     const std::string_view arrived = as_text(in.readable()).substr(0, max_size_ - received_);
-    const std::string_view expected = version.substr(line_.size(), arrived.size());
-    if (arrived.starts_with(expected)) return true;
+    for (const std::string_view each : {version, old_version}) {
+        if (each == old_version && !any_1_x_) break;
+        if (!each.starts_with(line_)) continue;
+        if (arrived.starts_with(each.substr(line_.size(), arrived.size()))) return true;
+    }
     const std::string begin = line_ + std::string(arrived.substr(0, excerpt_size));
     // A TLS record of type alert or handshake.
     const bool tls = begin.size() >= 2 && (begin[0] == '\x15' || begin[0] == '\x16') && begin[1] == '\x03';

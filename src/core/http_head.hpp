@@ -24,9 +24,10 @@ class HttpHeadParser {
 public:
     enum class Status : std::uint8_t { need_input, done, failed };
 
-    /// `max_size` bytes with all line ends and the blank line; `max_fields` header fields.
-    HttpHeadParser(std::size_t max_size, std::size_t max_fields) noexcept
-        : max_size_(max_size), max_fields_(max_fields) {}
+    /// `max_size` bytes with all line ends and the blank line; `max_fields` header fields. `any_1_x`: HTTP/1.0 is as
+    /// good, because proxies answer CONNECT with it.
+    HttpHeadParser(std::size_t max_size, std::size_t max_fields, bool any_1_x = false) noexcept
+        : max_size_(max_size), max_fields_(max_fields), any_1_x_(any_1_x) {}
 
     /// Takes everything from `in`, up to and including the blank line. Each byte is looked at once, however the head is
     /// cut into pieces.
@@ -47,6 +48,7 @@ private:
 
     const std::size_t max_size_;
     const std::size_t max_fields_;
+    const bool any_1_x_;
     Status status_ = Status::need_input;
     std::size_t received_ = 0;
     std::string line_;  ///< What has arrived of the current line.

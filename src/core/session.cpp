@@ -128,6 +128,11 @@ void Session::tx_consume(std::size_t n) {
     if (outbox_.queued() == 0 && std::exchange(blocked_, false)) became_writable_ = true;
 }
 
+void Session::on_tx_stalled(bool progress) noexcept {
+    if (progress && blocked_) progress_ = true;
+    blocked_ = true;
+}
+
 // --- both halves ---------------------------------------------------------------------------------------------------
 
 void Session::on_received(TimePoint now) noexcept {

@@ -41,6 +41,8 @@ public:
     [[nodiscard]] std::error_code close(CloseCode code, std::string_view reason);
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
     void tx_consume(std::size_t n);
+    /// The kernel refused something of what is lent; it took bytes before that if `progress`. More of it may follow.
+    void on_tx_stalled(bool progress) noexcept;
     [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
 
     // --- both halves -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "http_refusal.hpp"
 #include "quote.hpp"
 
 namespace tern::core {
@@ -17,7 +18,6 @@ constexpr std::size_t key_size = 16;
 /// RFC 9110 section 15.2 sets no limit to interim responses; nobody needs that many.
 constexpr std::size_t max_interim = 8;
 /// In the detail of an error.
-constexpr std::size_t max_challenges = 4;
 constexpr std::size_t max_shown = 200;
 
 Error fault(Errc code, std::string detail) { return {code, Phase::upgrade, std::move(detail)}; }
@@ -127,34 +127,6 @@ Error check_subprotocol(const HttpHead& head, const Config& config, std::string&
     return {};
 }
 
-/// Which headers tell a person what to do about a status.
-std::vector<std::string_view> telling_headers(int status) {
-    if (status >= 300 && status < 400) return {"Location"};
-    switch (status) {
-        case 401: return {"WWW-Authenticate"};
-        case 407: return {"Proxy-Authenticate"};
-        // RFC 6455 section 4.4 has 426; many servers say 400.
-        case 400: return {"Sec-WebSocket-Version"};
-        case 426: return {"Upgrade", "Sec-WebSocket-Version"};
-        case 429:
-        case 503: return {"Retry-After"};
-        default: return {};
-    }
-}
-
-std::string refusal_detail(const Response& response) {
-    std::string detail = std::to_string(response.status);
-    if (!response.reason.empty()) detail += ' ' + escaped(response.reason);
-    std::size_t shown = 0;
-    for (const std::string_view name : telling_headers(response.status)) {
-        for (const Header& field : response.headers) {
-            if (!iequals(field.name, name) || ++shown > max_challenges) continue;
-            detail += "; " + std::string(name) + ": " + escaped(field.value, max_shown);
-        }
-    }
-    return detail;
-}
-
 }  // namespace
 
 Error check_upgrade_config(const Config& config) {
@@ -162,6 +134,11 @@ Error check_upgrade_config(const Config& config) {
         if (Error error = check_header(header, config)) return error;
     }
     if (!is_field_value(config.origin)) return misuse(Errc::invalid_header, "origin contains a control character");
+    if (!is_field_value(config.bearer_token)) {
+        return misuse(Errc::invalid_header, "bearer_token contains a control character");
+    }
+    // RFC 7617 section 2: the first colon ends the user name.
+    if (config.user.find(':') != config.user.npos) return misuse(Errc::invalid_header, "user contains a colon");
     for (auto it = config.subprotocols.begin(); it != config.subprotocols.end(); ++it) {
         if (!is_token(*it)) return misuse(Errc::invalid_subprotocol, quoted(*it) + " is not a token");
         if (std::find(config.subprotocols.begin(), it, *it) != it) {
@@ -171,7 +148,8 @@ Error check_upgrade_config(const Config& config) {
     return {};
 }
 
-Upgrade::Upgrade(const Config& config, const Url& url, Crypto& crypto) : config_(config), url_(url), crypto_(crypto) {
+Upgrade::Upgrade(const Config& config, const Url& url, Crypto& crypto, bool foreign)
+    : config_(config), url_(url), crypto_(crypto), foreign_(foreign) {
     parser_.emplace(config_.limits.max_head_size, config_.limits.max_head_fields);
 }
 
@@ -211,13 +189,28 @@ void Upgrade::write_request(std::string& out) {
     for (const std::string& one : config_.subprotocols) subprotocols += (subprotocols.empty() ? "" : ", ") + one;
     if (!subprotocols.empty()) add("Sec-WebSocket-Protocol", subprotocols);
     if (!config_.origin.empty()) add("Origin", config_.origin);
-    if (url_.has_user_info && !has_header(config_, "Authorization")) {
-        add("Authorization", "Basic " + crypto_.base64(as_bytes(url_.user + ':' + url_.password)));
-    }
+    if (const std::string value = authorization(); !value.empty()) add("Authorization", value);
     if (!has_header(config_, "User-Agent")) add("User-Agent", "tern");
-    for (const Header& header : config_.headers) add(header.name, header.value);
+    for (const Header& header : config_.headers) {
+        const bool personal = iequals(header.name, "Authorization") || iequals(header.name, "Cookie");
+        if (!foreign_ || !personal) add(header.name, header.value);
+    }
     out.append("\r\n");
+    result_.request = out;
     stage_ = Stage::head;
+}
+
+/// The configured credentials are for the configured origin; those of a URL are for that URL.
+std::string Upgrade::authorization() const {
+    const auto basic = [&](const std::string& user, const std::string& password) {
+        return "Basic " + crypto_.base64(as_bytes(user + ':' + password));
+    };
+    if (!foreign_) {
+        if (has_header(config_, "Authorization")) return {};
+        if (!config_.bearer_token.empty()) return "Bearer " + config_.bearer_token;
+        if (!config_.user.empty() || !config_.password.empty()) return basic(config_.user, config_.password);
+    }
+    return url_.has_user_info ? basic(url_.user, url_.password) : std::string();
 }
 
 void Upgrade::take_head() {

@@ -25,7 +25,9 @@ namespace tern::core {
 class Upgrade final : public Handshaker {
 public:
     /// The references outlive the handshake; the configuration has passed `check_upgrade_config`.
-    Upgrade(const Config& config, const Url& url, Crypto& crypto);
+    /// `foreign`: the user's URL was redirected to another origin, which does not get the user's credentials and
+    /// cookies.
+    Upgrade(const Config& config, const Url& url, Crypto& crypto, bool foreign = false);
 
     Status advance(Buffer& in, std::string& out) override;
     Status on_eof() override;
@@ -38,6 +40,7 @@ private:
     enum class Stage : std::uint8_t { request, head, body, done, failed };
 
     void write_request(std::string& out);
+    [[nodiscard]] std::string authorization() const;
     void take_head();
     void judge(HttpHead& head);
     void expect_body(HttpHead& head);
@@ -50,6 +53,7 @@ private:
     const Config& config_;
     const Url& url_;
     Crypto& crypto_;
+    const bool foreign_;
     Stage stage_ = Stage::request;
     std::string key_;
     std::optional<HttpHeadParser> parser_;

@@ -163,6 +163,7 @@ Error read_port(std::string_view text, const Parts& parts, Url& url) {
     // RFC 3986 section 3.2.3: a port that is empty is the default.
     if (parts.port.empty()) {
         url.port = url.secure ? 443 : 80;
+        url.has_port = false;
         return {};
     }
     constexpr unsigned limit = 0xffff;
@@ -183,6 +184,7 @@ Error read_port(std::string_view text, const Parts& parts, Url& url) {
                       at(text, parts.port.data()));  // NOLINT(bugprone-suspicious-stringview-data-usage): a position
     }
     url.port = static_cast<std::uint16_t>(port);
+    url.has_port = true;
     return {};
 }
 
@@ -415,6 +417,8 @@ std::string Url::host_header() const {
     if (port != (secure ? 443 : 80)) header += ':' + std::to_string(port);
     return header;
 }
+
+std::string Url::text() const { return (secure ? "wss://" : "ws://") + host_header() + target; }
 
 std::string Url::authority() const { return (host_is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port); }
 

@@ -16,6 +16,7 @@ struct Url {
     std::string host;
     bool host_is_ipv6 = false;
     std::uint16_t port = 0;
+    bool has_port = false;  ///< It was given, and is not just the default of the scheme.
     /// Path and query as given, at least "/".
     std::string target;
     std::string user;      ///< Percent-decoded.
@@ -25,6 +26,8 @@ struct Url {
 
     /// For the Host header (RFC 9110 section 7.2): the port only when it is not the default of the scheme.
     [[nodiscard]] std::string host_header() const;
+    /// The whole URL without user info, for texts and comparisons.
+    [[nodiscard]] std::string text() const;
     /// "host:port", for texts.
     [[nodiscard]] std::string authority() const;
 };

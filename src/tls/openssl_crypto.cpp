@@ -1,11 +1,23 @@
 // `Crypto` by OpenSSL 3. Every function here is thread-safe, because OpenSSL's are.
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <tern/core.hpp>
 
+#include "openssl_context.hpp"
+
 namespace tern {
 namespace {
+
+class OpensslProvider final : public tls::Provider {
+public:
+    std::unique_ptr<tls::Context> create(const Tls& settings, Error& error) override {
+        auto context = std::make_unique<tls::OpensslContext>(settings, error);
+        return error ? nullptr : std::move(context);
+    }
+    [[nodiscard]] std::string name() const override { return OpenSSL_version(OPENSSL_VERSION); }
+};
 
 class OpensslCrypto final : public Crypto {
 public:
@@ -32,6 +44,11 @@ public:
         text.resize(static_cast<std::size_t>(size));
         return text;
     }
+
+    tls::Provider* tls() override { return &provider_; }
+
+private:
+    OpensslProvider provider_;
 };
 
 }  // namespace

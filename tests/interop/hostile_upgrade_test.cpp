@@ -125,6 +125,7 @@ TEST_P(HostileUpgrade, IsRefusedWithItsOwnError) {
     });
     Config config = patient_config(server.url());
     config.subprotocols = {"chat"};
+    config.max_redirects = 0;
     WatchedClient client(config);
     ASSERT_TRUE(client.wait_for_end());
     const Error error = client.error();

@@ -21,15 +21,21 @@ struct Kind {
     const char* name;
     std::vector<std::string> command;
     bool has_paths;  ///< It knows /fragments, /ping and /headers.
+    bool secure = false;
 };
 
 std::vector<Kind> servers() {
-    return {{"websockets", {"/usr/bin/python3", TERN_SERVERS "/websockets_server.py"}, true},
-            {"ws", {TERN_NODE, TERN_SERVERS "/ws_server.js"}, true},
-            {"beast", {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1"}, false},
-            {"beast_fragmenting",
-             {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1", "--fragment", "1000"},
-             false}};
+    const std::string certificate = TERN_TEST_AUTHORITY "/good.pem";
+    const std::string key = TERN_TEST_AUTHORITY "/good.key";
+    return {
+        {"websockets", {"/usr/bin/python3", TERN_SERVERS "/websockets_server.py"}, true},
+        {"websockets_tls", {"/usr/bin/python3", TERN_SERVERS "/websockets_server.py", certificate, key}, true, true},
+        {"ws", {TERN_NODE, TERN_SERVERS "/ws_server.js"}, true},
+        {"ws_tls", {TERN_NODE, TERN_SERVERS "/ws_server.js", certificate, key}, true, true},
+        {"beast", {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1"}, false},
+        {"beast_fragmenting",
+         {TERN_COMMAND, "echo", "--port", "0", "--subprotocol", "echo.v1", "--fragment", "1000"},
+         false}};
 }
 
 /// One server for all tests of one kind.
@@ -49,7 +55,9 @@ protected:
     }
 
     static Config config(std::string_view path = "/") {
-        Config one = patient_config("ws://127.0.0.1:" + std::to_string(running_port).append(path));
+        const std::string scheme = GetParam().secure ? "wss" : "ws";
+        Config one = patient_config(scheme + "://127.0.0.1:" + std::to_string(running_port).append(path));
+        one.tls.trust = {TlsSource::file(TERN_TEST_AUTHORITY "/root.pem")};
         one.limits.max_message_size = 64u << 20u;
         return one;
     }

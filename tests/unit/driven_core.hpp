@@ -37,6 +37,13 @@ public:
         core_.on_connected(stream_, {}, now_);
         request_ = transmit();
     }
+    /// The request is wrapped into something, which this takes off.
+    template <class Unwrap>
+    void read_request(Unwrap unwrap) {
+        take();
+        std::string wrapped = transmit();
+        request_ = unwrap(wrapped);
+    }
     /// From nothing to an open connection.
     void open() {
         EXPECT_FALSE(start());

@@ -11,6 +11,7 @@
 #include <tern/core.hpp>
 
 #include "driven_core.hpp"
+#include "fake_tls.hpp"
 
 namespace tern {
 namespace {
@@ -155,6 +156,91 @@ Error handlers_in_use() {
     return client.receive(1ms).error();
 }
 
+// --- proxies, TLS and redirects
+// ---------------------------------------------------------------------------------------
+
+/// An HTTP proxy answers like this, and then nothing, or the end.
+Error through_proxy(const std::string& answer, bool ends = false) {
+    Config one = config();
+    one.proxy = "http://proxy.test";
+    DrivenCore core(one);
+    EXPECT_FALSE(core.start());
+    core.connect();
+    core.receive(answer);
+    if (ends) core->on_eof(core.stream(), core.now());
+    core.take();
+    if (!core.error) core.pass(10s);
+    return core.error;
+}
+Config secure() {
+    Config one = config();
+    one.url = "wss://host.example/";
+    return one;
+}
+/// The TLS library fails like this.
+Error over_tls(Errc failure) {
+    FakeTls library;
+    library.failure = failure;
+    DrivenCore core(secure(), library);
+    EXPECT_FALSE(core.start());
+    core.connect();
+    core.take();
+    return core.error;
+}
+/// The server says this over TLS, and ends the stream if `ends`; then time passes.
+Error said_over_tls(const std::string& bytes, bool ends = false) {
+    FakeTls library;
+    DrivenCore core(secure(), library);
+    EXPECT_FALSE(core.start());
+    core.connect();
+    core.receive(bytes);
+    if (ends) core->on_eof(core.stream(), core.now());
+    core.take();
+    if (!core.error) core.pass(10s);
+    return core.error;
+}
+/// An open connection over TLS gets this, and the end.
+Error open_over_tls(const std::string& bytes) {
+    FakeTls library;
+    DrivenCore core(secure(), library);
+    EXPECT_FALSE(core.start());
+    core.connect();
+    core.receive("welcome\n");
+    core.read_request(FakeTls::read_records);
+    core.receive(FakeTls::record(core.answer()));
+    core.take();
+    EXPECT_EQ(core->state(), State::open);
+    core.receive(bytes);
+    core->on_eof(core.stream(), core.now());
+    core.take();
+    return core.error;
+}
+Error tls_configuration() {
+    FakeTls library;
+    library.refusal = Errc::tls_configuration;
+    DrivenCore core(secure(), library);
+    return core.start();
+}
+/// Each server in turn redirects to the next of these places.
+Error redirected(const std::vector<std::string>& places, bool over_tls = false) {
+    FakeTls library;
+    Config one = over_tls ? secure() : config();
+    one.max_redirects = 2;
+    DrivenCore core(one, library);
+    EXPECT_FALSE(core.start());
+    for (const std::string& place : places) {
+        core.connect();
+        if (over_tls) core.receive("welcome\n");
+        const std::string answer = "HTTP/1.1 302 Found\r\n" + (place.empty() ? "" : "Location: " + place + "\r\n") +
+                                   "Content-Length: 0\r\n\r\n";
+        core.receive(over_tls ? FakeTls::record(answer) : answer);
+        core.take();
+        if (core.error) break;
+        core.expect(Command::Kind::close);
+    }
+    return core.error;
+}
+
 const std::map<Errc, std::function<Error()>>& triggers() {
     static const std::map<Errc, std::function<Error()>> table = {
         {Errc::url_empty, [] { return with_url(""); }},
@@ -171,7 +257,11 @@ const std::map<Errc, std::function<Error()>>& triggers() {
         {Errc::connection_refused, [] { return connecting(Errc::connection_refused); }},
         {Errc::host_unreachable, [] { return connecting(Errc::host_unreachable); }},
         {Errc::connect_error, [] { return connecting(Errc::connect_error); }},
-        {Errc::tls_unavailable, [] { return with_url("wss://host/"); }},
+        {Errc::tls_unavailable,
+         [] {
+             NoEntropy without_tls;
+             return DrivenCore({.url = "wss://host/"}, without_tls).start();
+         }},
         {Errc::upgrade_refused, [] { return answered("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"); }},
         {Errc::response_version, [] { return answered("HTTP/1.0 101 S\r\n" + good + "\r\n"); }},
         {Errc::response_malformed, [] { return answered("HTTP/1.1 101 S\r\nno colon\r\n\r\n"); }},
@@ -331,6 +421,36 @@ const std::map<Errc, std::function<Error()>>& triggers() {
              one.receive_buffer = 1;
              return started(one);
          }},
+        {Errc::proxy_url,
+         [] {
+             Config one = config();
+             one.proxy = "ftp://proxy.test";
+             return started(one);
+         }},
+        {Errc::proxy_refused, [] { return through_proxy("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"); }},
+        {Errc::proxy_authentication, [] { return through_proxy("HTTP/1.1 407 P\r\nContent-Length: 0\r\n\r\n"); }},
+        {Errc::proxy_malformed, [] { return through_proxy("SSH-2.0-OpenSSH\r\n"); }},
+        {Errc::proxy_eof, [] { return through_proxy("HTTP/1.1 200 ", true); }},
+        {Errc::proxy_timeout, [] { return through_proxy("HTTP/1.1 200 "); }},
+        {Errc::tls_configuration, tls_configuration},
+        {Errc::tls_handshake, [] { return said_over_tls("SSH-2.0-OpenSSH\r\n"); }},
+        {Errc::tls_eof, [] { return said_over_tls("wel", true); }},
+        {Errc::tls_timeout, [] { return said_over_tls("wel"); }},
+        {Errc::tls_record, [] { return open_over_tls("x"); }},
+        {Errc::tls_truncated, [] { return open_over_tls(""); }},
+        // What provokes these for real is in tests/engine; here is what becomes of them.
+        {Errc::tls_alert, [] { return over_tls(Errc::tls_alert); }},
+        {Errc::tls_version, [] { return over_tls(Errc::tls_version); }},
+        {Errc::certificate_untrusted, [] { return over_tls(Errc::certificate_untrusted); }},
+        {Errc::certificate_expired, [] { return over_tls(Errc::certificate_expired); }},
+        {Errc::certificate_not_yet_valid, [] { return over_tls(Errc::certificate_not_yet_valid); }},
+        {Errc::certificate_name, [] { return over_tls(Errc::certificate_name); }},
+        {Errc::certificate_invalid, [] { return over_tls(Errc::certificate_invalid); }},
+        {Errc::certificate_pin, [] { return over_tls(Errc::certificate_pin); }},
+        {Errc::redirect_limit, [] { return redirected({"/1", "/2", "/3"}); }},
+        {Errc::redirect_location, [] { return redirected({""}); }},
+        {Errc::redirect_insecure, [] { return redirected({"ws://host.example/"}, true); }},
+        {Errc::redirect_loop, [] { return redirected({"/1", "ws://host.example/"}); }},
         {Errc::handler_threw, thrown_by_handler},
         {Errc::would_deadlock, [] { return inside_handler([](Client& client) { return client.connect(); }); }},
         {Errc::handlers_in_use, handlers_in_use},

@@ -4,10 +4,15 @@
 /fragments   answers each text message in fragments of one character
 /ping        pings with each message received as payload, and says "pong" when the right pong has come
 /close       closes with the code and reason of the first message, "4000 reason"
-/headers     says which Origin and X-Test headers it got
+/headers     says which Origin and X-Test headers it got, and /authorization which Authorization and Cookie
+/redirect    refuses the upgrade with the status and Location of its query: /redirect?302&ws://other/
+
+With two arguments, a certificate and its key, it speaks TLS.
 """
 
 import asyncio
+import http
+import ssl
 import sys
 
 import websockets
@@ -23,6 +28,9 @@ async def handle(websocket):
     if path == "/headers":
         headers = websocket.request_headers
         await websocket.send(f"{headers.get('Origin')} {headers.get('X-Test')}")
+    if path == "/authorization":
+        headers = websocket.request_headers
+        await websocket.send(f"{headers.get('Authorization')} {headers.get('Cookie')}")
     async for message in websocket:
         if path == "/fragments":
             await websocket.send(fragments(message))
@@ -36,8 +44,18 @@ async def handle(websocket):
             await websocket.send(message)
 
 
+async def refuse(path, _headers):
+    if path.startswith("/redirect?"):
+        status, location = path[len("/redirect?") :].split("&", 1)
+        return http.HTTPStatus(int(status)), [("Location", location)], b"elsewhere"
+    return None
+
+
 async def main():
-    options = {"max_size": None, "subprotocols": ["echo.v1"], "compression": None}
+    options = {"max_size": None, "subprotocols": ["echo.v1"], "compression": None, "process_request": refuse}
+    if len(sys.argv) > 2:
+        options["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        options["ssl"].load_cert_chain(sys.argv[1], sys.argv[2])
     async with websockets.serve(handle, "127.0.0.1", 0, **options) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()

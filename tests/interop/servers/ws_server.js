@@ -1,11 +1,19 @@
 // A server on Node's ws for the interoperation tests; the same paths as websockets_server.py. Prints its port.
 'use strict';
 
+// With two arguments, a certificate and its key, it speaks TLS.
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
 const { WebSocketServer } = require('ws');
 
+const [certificate, key] = process.argv.slice(2);
+const front = certificate
+    ? https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) })
+    : http.createServer();
+
 const server = new WebSocketServer({
-    host: '127.0.0.1',
-    port: 0,
+    server: front,
     maxPayload: 64 << 20,
     handleProtocols: (offered) => (offered.has('echo.v1') ? 'echo.v1' : false),
 });
@@ -31,4 +39,4 @@ server.on('connection', (socket, request) => {
     if (request.url === '/headers') socket.send(`${request.headers.origin} ${request.headers['x-test']}`);
     socket.on('message', (data, binary) => answer(socket, request.url, data, binary));
 });
-server.on('listening', () => console.log(server.address().port));
+front.listen(0, '127.0.0.1', () => console.log(front.address().port));

@@ -20,7 +20,7 @@ Address v6(std::uint8_t last) {
 /// A dialer and everything that it has asked for.
 class Bench {
 public:
-    Bench() : dialer(timeouts, "host", 80, next_id, start) {}
+    Bench() : dialer(timeouts, Dialer::Goal::connection, "host", 80, next_id, start) {}
 
     /// What it asks for now: "resolve host:80", "connect 192.0.2.1", "close 3".
     std::vector<std::string> asked() {

@@ -81,11 +81,11 @@ Config good() {
 }
 
 TEST(ConfigTest, EachValueHasItsRange) {
-    EXPECT_FALSE(ClientCore::check(good()));
+    EXPECT_FALSE(ClientCore::check(good(), default_crypto()));
     const auto refused = [](auto change) {
         Config config = good();
         change(config);
-        return ClientCore::check(config) == Errc::invalid_config;
+        return ClientCore::check(config, default_crypto()) == Errc::invalid_config;
     };
     constexpr auto eternity = std::chrono::hours(24 * 366);
     for (const auto member :

@@ -1,0 +1,31 @@
+#include "tls_layer.hpp"
+
+#include <cassert>
+
+namespace tern::core {
+
+TlsLayer::Status TlsLayer::handshake() {
+    Bytes left = in_.readable();
+    const Status status = engine_->handshake(left, out_);
+    in_.consume(in_.size() - left.size());
+    up_ = status == Status::ok;
+    return status;
+}
+
+TlsLayer::Status TlsLayer::decrypt(Buffer& to) {
+    for (;;) {
+        assert(!to.writable().empty());
+        Bytes left = in_.readable();
+        std::size_t size = 0;
+        const Status status = engine_->decrypt(left, to.writable(), size, out_);
+        in_.consume(in_.size() - left.size());
+        to.commit(size);
+        if (status != Status::ok) return status;
+    }
+}
+
+void TlsLayer::shutdown() {
+    if (up_ && !std::exchange(shut_down_, true)) engine_->shutdown(out_);
+}
+
+}  // namespace tern::core

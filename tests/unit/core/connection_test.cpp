@@ -1,0 +1,274 @@
+#include "connection.hpp"
+
+#include <cstring>
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "fake_tls.hpp"
+#include "wire.hpp"
+
+namespace tern::core {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr TimePoint start{std::chrono::hours(1)};
+
+/// A connection along a route, and its other end: the proxy and the server, as functions of what they were sent.
+struct Way {
+    bool proxy = false;
+    bool proxy_tls = false;
+    bool tls = false;
+};
+
+std::string name_of(const Way& way) {
+    return std::string(way.proxy_tls ? "https_proxy_"
+                       : way.proxy   ? "http_proxy_"
+                                     : "direct_") +
+           (way.tls ? "wss" : "ws");
+}
+
+class Bench {
+public:
+    Bench(const Way& way, std::size_t piece, Config settings = {})
+        : way_(way), piece_(piece), config(std::move(settings)) {
+        config.receive_buffer = 4096;
+        EXPECT_FALSE(parse_url(way.tls ? "wss://host.test/path" : "ws://host.test/path", url));
+        EXPECT_FALSE(parse_proxy_url(way.proxy_tls ? "https://proxy.test" : "http://proxy.test", proxy));
+        context = library.create({}, error);
+        connection = std::make_unique<Connection>(config,
+                                                  Route{.url = url,
+                                                        .proxy = way.proxy ? &proxy : nullptr,
+                                                        .tls = way.tls ? context.get() : nullptr,
+                                                        .proxy_tls = way.proxy_tls ? context.get() : nullptr},
+                                                  library, now);
+    }
+
+    /// Bytes arrive in pieces; events are taken after each.
+    void receive(std::string bytes) {
+        while (!bytes.empty()) {
+            const std::span<std::byte> space = connection->rx_space();
+            if (space.empty()) break;
+            const std::size_t size = std::min({space.size(), bytes.size(), piece_});
+            std::memcpy(space.data(), bytes.data(), size);
+            connection->rx_commit(size, now);
+            bytes.erase(0, size);
+            settle();
+        }
+        refused_bytes += bytes.size();
+    }
+    void settle() {
+        connection->settle(now);
+        for (Event event; connection->next(event);) {
+            events.push_back(std::string(event_name(event.kind)) + " " + std::to_string(event.bytes.size()));
+            if (event.kind == Event::Kind::message) messages += as_text(event.bytes);
+        }
+        connection->settle(now);
+    }
+    /// What is sent, as it is on the wire.
+    std::string sent(std::size_t at_once = 1'000'000) {
+        std::string bytes;
+        for (;;) {
+            std::array<Bytes, 4> pieces;
+            const std::size_t count = connection->tx(pieces);
+            if (count == 0) return bytes;
+            std::size_t size = 0;
+            for (std::size_t i = 0; i < count && size < at_once; ++i) {
+                const std::size_t taken = std::min(pieces[i].size(), at_once - size);
+                bytes += as_text(pieces[i].first(taken));
+                size += taken;
+            }
+            connection->tx_consume(size);
+        }
+    }
+
+    /// Plays proxy and server until the connection is open, or does not answer any more.
+    void open() {
+        if (way_.proxy_tls) greet();
+        if (way_.proxy) {
+            std::string request = unwrapped(1);
+            EXPECT_TRUE(
+                request.starts_with("CONNECT host.test:" + std::string(way_.tls ? "443" : "80") + " HTTP/1.1\r\n"))
+                << request;
+            say("HTTP/1.1 200 Connection established\r\n\r\n", 1);
+        }
+        if (way_.tls) {
+            EXPECT_EQ(unwrapped(way_.proxy_tls ? 1 : 0), "hello\n");
+            say("welcome\n", way_.proxy_tls ? 1 : 0);
+        }
+        const std::string request = unwrapped(2);
+        EXPECT_TRUE(request.starts_with("GET /path HTTP/1.1\r\nHost: host.test\r\n")) << request;
+        const std::string name = "Sec-WebSocket-Key: ";
+        const std::string key = request.substr(request.find(name) + name.size(), 24);
+        const auto digest = library.sha1(as_bytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+        say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+            library.base64(digest) + "\r\n\r\n" + behind_upgrade);
+    }
+    /// In records of all layers that are up, or of the outer ones only.
+    void say(std::string bytes, int layers = 2) { receive(wrapped(std::move(bytes), layers)); }
+    std::string wrapped(std::string bytes, int layers = 2) const {
+        if (way_.tls && layers == 2) bytes = FakeTls::record(bytes);
+        if (way_.proxy_tls && layers >= 1) bytes = FakeTls::record(bytes);
+        return bytes;
+    }
+    std::string unwrapped(int layers = 2) {
+        std::string bytes = sent();
+        if (way_.proxy_tls && layers >= 1) bytes = FakeTls::read_records(bytes);
+        if (way_.tls && layers == 2) bytes = FakeTls::read_records(bytes);
+        return bytes;
+    }
+
+    FakeTls library;
+    Error error;
+    std::unique_ptr<tls::Context> context;
+    TimePoint now = start;
+
+private:
+    void greet() {
+        EXPECT_EQ(sent(), "hello\n");
+        receive("welcome\n");
+    }
+    const Way way_;
+    const std::size_t piece_;
+
+public:
+    Config config;
+    Url url;
+    ProxyUrl proxy;
+    std::unique_ptr<Connection> connection;
+    std::string behind_upgrade;
+    std::vector<std::string> events;
+    std::string messages;
+    std::size_t refused_bytes = 0;
+};
+
+class ConnectionTest : public testing::TestWithParam<Way> {
+protected:
+    static constexpr std::size_t pieces[] = {1, 2, 7, 1000, 1'000'000};
+};
+
+TEST_P(ConnectionTest, OpensAndTalks) {
+    for (const std::size_t piece : pieces) {
+        Bench bench(GetParam(), piece);
+        bench.behind_upgrade = wire::frame(wire::text, "first");
+        bench.open();
+        ASSERT_EQ(bench.connection->stage(), Connection::Stage::session) << bench.connection->error().message();
+        EXPECT_EQ(bench.messages, "first");
+        EXPECT_EQ(bench.connection->handshake().tls.version, GetParam().tls ? "fake" : "");
+        EXPECT_EQ(bench.connection->handshake().proxy_tls.version, GetParam().proxy_tls ? "fake" : "");
+
+        ASSERT_FALSE(bench.connection->session().send(Opcode::text, as_bytes("hello"), {}));
+        EXPECT_EQ(wire::read_client(bench.unwrapped()).shown(), std::vector<std::string>{"text \"hello\""});
+        bench.say(wire::frame(wire::text, "answer"));
+        EXPECT_EQ(bench.messages, "firstanswer");
+        EXPECT_EQ(bench.refused_bytes, 0u);
+    }
+}
+
+/// Frames of every size around the buffer's, in records that do not match them.
+TEST_P(ConnectionTest, LargeMessagesFindRoom) {
+    for (const std::size_t piece : {std::size_t{977}, std::size_t{1'000'000}}) {
+        for (const std::size_t size : {4000u, 4092u, 4093u, 4096u, 5000u, 100'000u}) {
+            Bench bench(GetParam(), piece);
+            bench.open();
+            const std::string payload(size, 'x');
+            std::string stream;
+            for (int i = 0; i < 3; ++i) stream += wire::frame(wire::binary, payload);
+            std::string records;
+            for (std::size_t at = 0; at < stream.size(); at += 16'000)
+                records += bench.wrapped(stream.substr(at, 16'000));
+            bench.receive(records);
+            EXPECT_EQ(bench.messages.size(), 3 * size) << size << " in pieces of " << piece;
+            EXPECT_EQ(bench.refused_bytes, 0u);
+        }
+    }
+}
+
+TEST_P(ConnectionTest, WhatTheKernelTakesInPiecesArrivesWhole) {
+    for (const std::size_t at_once : {1u, 10u, 5000u}) {
+        Bench bench(GetParam(), 1'000'000);
+        bench.open();
+        const std::string payload(20'000, 'y');
+        ASSERT_FALSE(bench.connection->session().send(Opcode::binary, as_bytes(payload), {}));
+        ASSERT_FALSE(bench.connection->session().send(Opcode::text, as_bytes("end"), {}));
+        std::string bytes = bench.sent(at_once);
+        if (GetParam().proxy_tls) bytes = FakeTls::read_records(bytes);
+        if (GetParam().tls) bytes = FakeTls::read_records(bytes);
+        const auto frames = wire::read_client(bytes).shown();
+        ASSERT_EQ(frames.size(), 2u);
+        EXPECT_EQ(frames[1], "text \"end\"");
+        EXPECT_EQ(bench.connection->session().queued(), 0u);
+    }
+}
+
+TEST_P(ConnectionTest, EachStepHasItsDeadlineAndItsPhase) {
+    Config config;
+    config.timeouts.proxy = 2s;
+    config.timeouts.tls = 3s;
+    config.timeouts.upgrade = 4s;
+    const Way& way = GetParam();
+    Bench bench(way, 100, config);
+    const auto until = [&] { return bench.connection->deadline().value_or(start) - start; };
+    if (way.proxy_tls) {
+        EXPECT_EQ(until(), 3s);
+        EXPECT_EQ(bench.connection->phase(), Phase::tls);
+        static_cast<void>(bench.sent());
+        bench.receive("welcome\n");
+    }
+    if (way.proxy) {
+        EXPECT_EQ(until(), 2s);
+        EXPECT_EQ(bench.connection->phase(), Phase::proxy);
+        bench.say("HTTP/1.1 200 OK\r\n\r\n", 1);
+    }
+    EXPECT_EQ(until(), way.tls ? 3s : 4s);
+    bench.now += 5s;
+    bench.connection->on_timeout(bench.now);
+    ASSERT_EQ(bench.connection->stage(), Connection::Stage::failed);
+    EXPECT_EQ(bench.connection->error(), way.tls ? Errc::tls_timeout : Errc::upgrade_timeout);
+}
+
+TEST_P(ConnectionTest, TheEndOfTheStream) {
+    const bool layered = GetParam().tls || GetParam().proxy_tls;
+    Bench cut(GetParam(), 100);
+    cut.open();
+    cut.connection->on_end(Errc::connection_lost, start);
+    cut.settle();
+    ASSERT_TRUE(cut.connection->session().ended());
+    EXPECT_EQ(cut.connection->session().close_info().error, layered ? Errc::tls_truncated : Errc::connection_lost);
+    if (!layered) return;
+
+    Bench clean(GetParam(), 100);
+    clean.open();
+    clean.receive(clean.wrapped(wire::frame(wire::text, "last")) + "c");
+    clean.settle();
+    EXPECT_EQ(clean.messages, "last");
+    ASSERT_TRUE(clean.connection->session().ended());
+    EXPECT_EQ(clean.connection->session().close_info().error, Errc::connection_lost);
+
+    Bench broken(GetParam(), 100);
+    broken.open();
+    broken.receive("x");
+    broken.settle();
+    ASSERT_TRUE(broken.connection->session().ended());
+    EXPECT_EQ(broken.connection->session().close_info().error, Errc::tls_record);
+}
+
+TEST_P(ConnectionTest, AFailureIsFollowedByCloseNotifyAndFin) {
+    Bench bench(GetParam(), 100);
+    bench.open();
+    bench.say("\xff\xff");
+    bench.settle();
+    EXPECT_FALSE(bench.connection->take_half_close()) << "the Close is not sent yet";
+    const std::string bytes = bench.sent();
+    EXPECT_TRUE(bench.connection->take_half_close() || !bench.sent().empty());
+    EXPECT_FALSE(bytes.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Routes, ConnectionTest,
+                         testing::Values(Way{}, Way{.tls = true}, Way{.proxy = true}, Way{.proxy = true, .tls = true},
+                                         Way{.proxy = true, .proxy_tls = true},
+                                         Way{.proxy = true, .proxy_tls = true, .tls = true}),
+                         [](const auto& one) { return name_of(one.param); });
+
+}  // namespace
+}  // namespace tern::core

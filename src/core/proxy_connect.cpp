@@ -72,7 +72,8 @@ void ProxyConnect::take_head() {
 }
 
 void ProxyConnect::refuse() {
-    const bool credentials = error_.response.status == 407;
+    // 401 is for servers, but tinyproxy says it about a wrong password.
+    const bool credentials = error_.response.status == 407 || error_.response.status == 401;
     std::string detail = refusal_detail(error_.response);
     if (credentials)
         detail += proxy_.has_user_info ? "; it did not accept the user and password of the proxy's URL"

@@ -53,6 +53,8 @@ public:
     bool upgrade();
     /// The next frame; empty if the client has gone.
     std::optional<ClientFrame> read_frame();
+    /// Reads whatever comes next. False if the client has gone.
+    bool read_some() { return fill(); }
     /// Reads until the client has gone, and drops what it says.
     void drain();
     /// Waits until the client has gone, or the test is over, without reading what it says.

@@ -1,0 +1,371 @@
+// The way to the server: real proxies, TLS fronts and redirects, all on loopback.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "scripted_server.hpp"
+#include "server_process.hpp"
+#include "watched_client.hpp"
+
+namespace tern::interop {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto patience = 20s;
+
+std::string authority(const std::string& name) { return std::string(TERN_TEST_AUTHORITY) + "/" + name; }
+std::string authority_text(const std::string& name) {
+    std::ifstream file(authority(name));
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// A folder for the configuration of a server, which is gone afterwards.
+class Folder {
+public:
+    Folder() {
+        std::string name = testing::TempDir() + "tern-network-XXXXXX";
+        path_ = mkdtemp(name.data()) != nullptr ? name : "";
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    [[nodiscard]] std::string write(const std::string& name, const std::string& text) const {
+        std::ofstream(path_ + "/" + name) << text;
+        return path_ + "/" + name;
+    }
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+/// A server that cannot choose its port itself.
+class Front {
+public:
+    /// `command` gets the folder and the port.
+    explicit Front(const std::function<std::vector<std::string>(const Folder&, std::uint16_t)>& command)
+        : port_(free_port()), process_(command(folder_, port_)), up_(wait_until_listening(port_)) {
+        EXPECT_TRUE(up_) << "the server did not start";
+    }
+    [[nodiscard]] std::string at(const std::string& scheme, const std::string& user = {}) const {
+        return scheme + "://" + user + (user.empty() ? "" : "@") + "127.0.0.1:" + std::to_string(port_);
+    }
+    [[nodiscard]] std::uint16_t port() const { return port_; }
+
+private:
+    Folder folder_;
+    std::uint16_t port_;
+    ServerProcess process_;
+    bool up_;
+};
+
+/// One echo server with TLS and one without for all of these tests.
+class Network : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        const std::vector<std::string> command = {"/usr/bin/python3", TERN_SERVERS "/websockets_server.py"};
+        plain_ = std::make_unique<ServerProcess>(command);
+        plain_port_ = plain_->read_port();
+        std::vector<std::string> with_tls = command;
+        with_tls.push_back(authority("good.pem"));
+        with_tls.push_back(authority("good.key"));
+        secure_ = std::make_unique<ServerProcess>(with_tls);
+        secure_port_ = secure_->read_port();
+        ASSERT_NE(plain_port_, 0);
+        ASSERT_NE(secure_port_, 0);
+    }
+    static void TearDownTestSuite() {
+        plain_.reset();
+        secure_.reset();
+    }
+
+    static std::string url(bool tls, const std::string& path = "/") {
+        return (tls ? "wss://localhost:" + std::to_string(secure_port_)
+                    : "ws://localhost:" + std::to_string(plain_port_)) +
+               path;
+    }
+    static Config config(const std::string& where) {
+        Config one = patient_config(where);
+        one.tls.trust = {TlsSource::file(authority("root.pem"))};
+        one.proxy_tls.trust = one.tls.trust;
+        return one;
+    }
+    static Config through(const std::string& proxy, bool tls) {
+        Config one = config(url(tls));
+        one.proxy = proxy;
+        return one;
+    }
+    /// Connects, and sends something there and back.
+    static void expect_echo(const Config& config) {
+        Client client{config};
+        const Error error = client.connect();
+        ASSERT_FALSE(error) << error.message();
+        for (const std::size_t size : {5u, 200'000u}) {
+            const std::string payload(size, 'e');
+            ASSERT_FALSE(client.send_text(payload));
+            const Result<Message> answer = client.receive(patience);
+            ASSERT_TRUE(answer) << answer.error().message();
+            EXPECT_TRUE(answer->data == payload);
+        }
+        EXPECT_FALSE(client.stop(patience));
+    }
+    static Error outcome(const Config& config) { return Client{config}.connect(); }
+
+    static inline std::uint16_t plain_port_ = 0;
+    static inline std::uint16_t secure_port_ = 0;
+
+private:
+    static inline std::unique_ptr<ServerProcess> plain_;
+    static inline std::unique_ptr<ServerProcess> secure_;
+};
+
+void expect_contains(const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
+}
+
+// --- proxies
+// ----------------------------------------------------------------------------------------------------------
+
+std::vector<std::string> tinyproxy(const Folder& folder, std::uint16_t port, const std::string& more = {}) {
+    return {"/usr/bin/tinyproxy", "-d", "-c",
+            folder.write("tinyproxy.conf", "Port " + std::to_string(port) +
+                                               "\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 20\n" + more)};
+}
+
+TEST_F(Network, Tinyproxy) {
+    const Front proxy([](const Folder& folder, std::uint16_t port) { return tinyproxy(folder, port); });
+    for (const bool tls : {false, true}) expect_echo(through(proxy.at("http"), tls));
+
+    Config nobody = through(proxy.at("http"), false);
+    nobody.url = "ws://localhost:" + std::to_string(free_port());
+    const Error error = outcome(nobody);
+    EXPECT_EQ(error, Errc::proxy_refused) << error.message();
+    EXPECT_GE(error.response.status, 500);
+    expect_contains(error.message(), "through http://127.0.0.1:" + std::to_string(proxy.port()));
+}
+
+TEST_F(Network, TinyproxyWithPassword) {
+    const Front proxy(
+        [](const Folder& folder, std::uint16_t port) { return tinyproxy(folder, port, "BasicAuth bird tern\n"); });
+    for (const bool tls : {false, true}) expect_echo(through(proxy.at("http", "bird:tern"), tls));
+    const Error none = outcome(through(proxy.at("http"), false));
+    EXPECT_EQ(none, Errc::proxy_authentication) << none.message();
+    expect_contains(none.message(), "407");
+    expect_contains(none.message(), "no user and password");
+    const Error wrong = outcome(through(proxy.at("http", "bird:wrong"), false));
+    EXPECT_EQ(wrong, Errc::proxy_authentication) << wrong.message();
+    EXPECT_EQ(wrong.message().find("wrong"), std::string::npos) << "a password in " << wrong.message();
+}
+
+TEST_F(Network, HttpsProxy) {
+    const Front inner([](const Folder& folder, std::uint16_t port) { return tinyproxy(folder, port); });
+    const Front proxy([&](const Folder& folder, std::uint16_t port) {
+        const std::string pem = folder.write("good.pem", authority_text("good.pem") + authority_text("good.key"));
+        return std::vector<std::string>{
+            "/usr/sbin/haproxy", "-db", "-f",
+            folder.write("haproxy.cfg",
+                         "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
+                         "listen proxy\n bind 127.0.0.1:" +
+                             std::to_string(port) + " ssl crt " + pem +
+                             "\n server inner 127.0.0.1:" + std::to_string(inner.port()) + "\n")};
+    });
+    for (const bool tls : {false, true}) expect_echo(through(proxy.at("https"), tls));
+    Config distrustful = through(proxy.at("https"), true);
+    distrustful.proxy_tls.trust = {TlsSource::file(authority("other-root.pem"))};
+    EXPECT_EQ(outcome(distrustful), Errc::certificate_untrusted);
+}
+
+TEST_F(Network, Microsocks) {
+    const Front proxy([](const Folder&, std::uint16_t port) {
+        return std::vector<std::string>{"/usr/bin/microsocks", "-i", "127.0.0.1", "-p", std::to_string(port)};
+    });
+    for (const bool tls : {false, true}) {
+        expect_echo(through(proxy.at("socks5h"), tls));
+        expect_echo(through(proxy.at("socks5"), tls));
+    }
+    Config nobody = through(proxy.at("socks5h"), false);
+    nobody.url = "ws://127.0.0.1:" + std::to_string(free_port());
+    const Error error = outcome(nobody);
+    EXPECT_EQ(error, Errc::proxy_refused) << error.message();
+    expect_contains(error.message(), "refused");
+}
+
+TEST_F(Network, MicrosocksWithPassword) {
+    const Front proxy([](const Folder&, std::uint16_t port) {
+        return std::vector<std::string>{
+            "/usr/bin/microsocks", "-i", "127.0.0.1", "-p", std::to_string(port), "-u", "bird", "-P", "tern"};
+    });
+    expect_echo(through(proxy.at("socks5h", "bird:tern"), true));
+    const Error none = outcome(through(proxy.at("socks5h"), false));
+    EXPECT_EQ(none, Errc::proxy_authentication) << none.message();
+    const Error wrong = outcome(through(proxy.at("socks5h", "bird:wrong"), false));
+    EXPECT_EQ(wrong, Errc::proxy_authentication) << wrong.message();
+}
+
+TEST_F(Network, AProxyThatIsNotThere) {
+    const Error error = outcome(through("http://127.0.0.1:" + std::to_string(free_port()), false));
+    EXPECT_EQ(error, Errc::connection_refused) << error.message();
+    expect_contains(error.message(), "through http://127.0.0.1:");
+}
+
+/// Proxies that misbehave, byte for byte.
+TEST_F(Network, ProxiesThatMisbehave) {
+    struct Row {
+        const char* scheme;
+        std::string answer;
+        bool ends;
+        Errc expected;
+    };
+    const std::vector<Row> rows = {
+        {"http", "", true, Errc::proxy_eof},
+        {"http", "HTTP/1.1 200 Conn", true, Errc::proxy_eof},
+        {"http", "HTTP/1.1 200 Conn", false, Errc::proxy_timeout},
+        {"http", "garbage\r\n\r\n", false, Errc::proxy_malformed},
+        {"http", "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", false, Errc::proxy_refused},
+        {"http", "HTTP/1.1 200 OK\r\n" + std::string(100'000, 'x'), false, Errc::response_head_too_large},
+        {"socks5h", "", true, Errc::proxy_eof},
+        {"socks5h", "\x05", false, Errc::proxy_timeout},
+        {"socks5h", "HTTP/1.1 400 Bad Request\r\n\r\n", false, Errc::proxy_malformed},
+        {"socks5h", "\x05\xff", false, Errc::proxy_authentication},
+        {"socks5h", "\x05\x02", false, Errc::proxy_malformed},
+    };
+    for (const Row& row : rows) {
+        ScriptedServer proxy([&](Peer& peer) {
+            static_cast<void>(peer.read_some());
+            peer.send(row.answer);
+            if (!row.ends) peer.drain();
+        });
+        Config one = through(std::string(row.scheme) + proxy.url().substr(2), false);
+        one.timeouts.proxy = 300ms;
+        const Error error = outcome(one);
+        EXPECT_EQ(error, row.expected) << row.scheme << " " << row.answer.substr(0, 30) << ": " << error.message();
+        EXPECT_EQ(error.phase, Phase::proxy) << error.message();
+    }
+}
+
+// --- TLS fronts
+// -------------------------------------------------------------------------------------------------------
+
+TEST_F(Network, NginxInFrontOfTheServer) {
+    const Front front([](const Folder& folder, std::uint16_t port) {
+        const std::string& path = folder.path();
+        const std::string text =
+            "daemon off;\nmaster_process off;\npid " + path +
+            "/pid;\nerror_log /dev/null;\nevents {}\nhttp {\n"
+            " access_log off;\n client_body_temp_path " +
+            path + "/b;\n proxy_temp_path " + path + "/p;\n fastcgi_temp_path " + path + "/f;\n uwsgi_temp_path " +
+            path + "/u;\n scgi_temp_path " + path +
+            "/s;\n"
+            " server {\n  listen 127.0.0.1:" +
+            std::to_string(port) + " ssl;\n  ssl_certificate " + authority("good.pem") + ";\n  ssl_certificate_key " +
+            authority("good.key") + ";\n  location / {\n   proxy_pass http://127.0.0.1:" + std::to_string(plain_port_) +
+            ";\n   proxy_http_version 1.1;\n   proxy_set_header Upgrade $http_upgrade;\n"
+            "   proxy_set_header Connection upgrade;\n  }\n  location /closed { return 403 \"not for you\"; }\n }\n}\n";
+        return std::vector<std::string>{
+            "/usr/sbin/nginx", "-p", path, "-e", "/dev/null", "-c", folder.write("nginx.conf", text)};
+    });
+    const std::string where = "wss://localhost:" + std::to_string(front.port());
+    expect_echo(config(where));
+    const Error error = outcome(config(where + "/closed"));
+    EXPECT_EQ(error, Errc::upgrade_refused);
+    EXPECT_EQ(error.response.body, "not for you");
+    const Error plain = outcome(config("ws://localhost:" + std::to_string(front.port())));
+    EXPECT_EQ(plain, Errc::upgrade_refused) << "nginx says 400 in plain text: " << plain.message();
+}
+
+TEST_F(Network, HaproxyInFrontOfTheServer) {
+    const Front front([](const Folder& folder, std::uint16_t port) {
+        const std::string pem = folder.write("good.pem", authority_text("good.pem") + authority_text("good.key"));
+        return std::vector<std::string>{
+            "/usr/sbin/haproxy", "-db", "-f",
+            folder.write("haproxy.cfg",
+                         "defaults\n mode http\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n "
+                         "timeout tunnel 60s\n"
+                         "listen front\n bind 127.0.0.1:" +
+                             std::to_string(port) + " ssl crt " + pem +
+                             "\n server echo 127.0.0.1:" + std::to_string(plain_port_) + "\n")};
+    });
+    expect_echo(config("wss://localhost:" + std::to_string(front.port())));
+}
+
+TEST_F(Network, ASessionIsResumedByTheNextConnection) {
+    Client client{config(url(true))};
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        const Error error = client.connect();
+        ASSERT_FALSE(error) << error.message();
+        EXPECT_FALSE(client.send_text("x"));
+        EXPECT_TRUE(client.receive(patience));
+        EXPECT_EQ(client.stats().tls_resumed, i);
+        EXPECT_GT(client.stats().phases.tls.count(), 0);
+        EXPECT_FALSE(client.stop(patience));
+    }
+}
+
+TEST_F(Network, AServerThatStallsInTheHandshakeMeetsItsDeadline) {
+    ScriptedServer server([](Peer& peer) { peer.drain(); });
+    Config one = config("wss" + server.url().substr(2));
+    one.timeouts.tls = 200ms;
+    const Error error = outcome(one);
+    EXPECT_EQ(error, Errc::tls_timeout) << error.message();
+    EXPECT_EQ(error.phase, Phase::tls);
+}
+
+TEST_F(Network, SchemesThatDoNotFitThePort) {
+    const Error secure = outcome(config("wss://localhost:" + std::to_string(plain_port_)));
+    EXPECT_EQ(secure.code, make_error_condition(Condition::tls_failed)) << secure.message();
+    const Error plain = outcome(config("ws://localhost:" + std::to_string(secure_port_)));
+    EXPECT_TRUE(plain == Condition::handshake_failed || plain == Condition::closed) << plain.message();
+}
+
+// --- redirects and credentials
+// ----------------------------------------------------------------------------------------
+
+TEST_F(Network, RedirectsAreFollowed) {
+    for (const char* status : {"301", "302", "303", "307", "308"}) {
+        expect_echo(config(url(false, std::string("/redirect?") + status + "&/elsewhere")));
+    }
+    expect_echo(config(url(false, "/redirect?302&" + url(true))));
+    expect_echo(config(url(true, "/redirect?302&" + url(true, "/other"))));
+    const Error insecure = outcome(config(url(true, "/redirect?302&" + url(false))));
+    EXPECT_EQ(insecure, Errc::redirect_insecure) << insecure.message();
+    const Error twice = outcome(config(url(false, "/redirect?302&/redirect?302&/")));
+    EXPECT_FALSE(twice) << twice.message();
+    Config off = config(url(false, "/redirect?302&/"));
+    off.max_redirects = 0;
+    EXPECT_EQ(outcome(off), Errc::upgrade_refused);
+}
+
+TEST_F(Network, CredentialsStayWithTheirOrigin) {
+    const auto seen = [](const Config& config) {
+        Client client{config};
+        const Error error = client.connect();
+        EXPECT_FALSE(error) << error.message();
+        const Result<Message> answer = client.receive(patience);
+        return answer ? answer->data : answer.error().message();
+    };
+    Config one = config(url(false, "/authorization"));
+    EXPECT_EQ(seen(one), "None None");
+    one.user = "bird";
+    one.password = "tern";
+    EXPECT_EQ(seen(one), "Basic YmlyZDp0ZXJu None");
+    one.bearer_token = "token";
+    one.headers = {{"Cookie", "a=b"}};
+    EXPECT_EQ(seen(one), "Bearer token a=b");
+    one.url = url(false, "/redirect?302&/authorization");
+    EXPECT_EQ(seen(one), "Bearer token a=b") << "the same origin";
+    one.url = url(false, "/redirect?302&" + url(true, "/authorization"));
+    EXPECT_EQ(seen(one), "None None") << "another port, and another scheme";
+}
+
+}  // namespace
+}  // namespace tern::interop

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,55 @@ struct Reconnect {
     std::chrono::milliseconds delay{1'000};  ///< Before the next attempt.
     double jitter = 0.5;             ///< The delay is varied by up to this fraction of itself, both ways. 0 to 1.
     std::uint32_t max_attempts = 0;  ///< In a row without an open connection; 0: no limit.
+};
+
+/// The variables of the environment that name proxies.
+struct ProxyEnvironment {
+    std::string ws_proxy, wss_proxy;
+    std::string
+        http_proxy;  ///< For ws. Of the variables, only that in small letters: CGI sets the other (CVE-2016-5385).
+    std::string https_proxy;  ///< For wss.
+    std::string all_proxy;
+    std::string no_proxy;  ///< Hosts to be reached without: names with all below them, addresses, networks, or "*".
+
+    /// As they are now; where curl reads HTTPS_PROXY, ALL_PROXY and NO_PROXY too, so does this.
+    [[nodiscard]] static ProxyEnvironment current();
+};
+
+/// The proxy that curl would use for the URL, to be put into `Config::proxy`; empty: none. Nothing is read from the
+/// environment unless you ask with this.
+[[nodiscard]] std::string proxy_for(const ProxyEnvironment& environment, std::string_view url);
+
+/// Which addresses of a host are used.
+enum class IpVersion : std::uint8_t { any, ipv4, ipv6 };
+
+/// Probes of TCP itself (SO_KEEPALIVE). The pings of `Keepalive` see more; these cost no thread and no frame.
+struct TcpKeepalive {
+    std::chrono::seconds idle{0};  ///< Of silence before the first probe. 0: no probes.
+    std::chrono::seconds interval{10};
+    int count = 3;  ///< Probes without an answer that end the connection.
+};
+
+/// How sockets are made.
+struct Socket {
+    /// A Unix socket to connect to instead of the URL's host and port; the URL still says Host, path and name for TLS.
+    std::string unix_path;
+    IpVersion ip_version = IpVersion::any;
+    /// The address of this machine to connect from. An address literal; empty: the system chooses.
+    std::string local_address;
+    /// The network interface to use, by name (SO_BINDTODEVICE; may need privileges).
+    std::string interface;
+    TcpKeepalive keepalive;
+    /// Buffers of the kernel (SO_SNDBUF, SO_RCVBUF), in bytes. 0: the system's, which grow by themselves.
+    int send_buffer = 0;
+    int receive_buffer = 0;
+};
+
+/// An address for a name, without asking a name server.
+struct HostAddress {
+    std::string host;
+    std::uint16_t port = 0;
+    std::string address;  ///< An address literal.
 };
 
 /// Certificates or a key, and where they are.
@@ -151,6 +201,10 @@ struct Config {
     Tls proxy_tls;
     /// Redirects (301, 302, 303, 307, 308) that are followed in one attempt. 0: a redirect is a refusal.
     std::uint32_t max_redirects = 5;
+
+    Socket socket;
+    /// Beats the resolver for these hosts and ports; several entries for one are several addresses.
+    std::vector<HostAddress> addresses;
 
     Delivery delivery = Delivery::messages;
 

@@ -1,5 +1,7 @@
 #include "resolver.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <netdb.h>
@@ -52,10 +54,19 @@ void append(std::vector<Address>& addresses, const sockaddr& from, std::uint16_t
     addresses.push_back(address);
 }
 
+int family_of(IpVersion version) {
+    switch (version) {
+        case IpVersion::any: break;
+        case IpVersion::ipv4: return AF_INET;
+        case IpVersion::ipv6: return AF_INET6;
+    }
+    return AF_UNSPEC;
+}
+
 /// Blocks unless `flags` has AI_NUMERICHOST.
-Answer look_up(const std::string& host, std::uint16_t port, int flags) {
+Answer look_up(const std::string& host, std::uint16_t port, IpVersion version, int flags) {
     addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
+    hints.ai_family = family_of(version);
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = flags;
     addrinfo* list = nullptr;
@@ -79,18 +90,36 @@ void post_answer(Engine& engine, Resolved resolved, Answer answer) {
     });
 }
 
+bool same_name(const std::string& left, const std::string& right) {
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                      [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+}
+
+/// What is known without asking: the addresses of the configuration, or of a literal.
+Answer known(const Config& config, const std::string& host, std::uint16_t port) {
+    const IpVersion version = config.socket.ip_version;
+    // The address of a Unix socket is its path; the core only has to be told that there is one.
+    if (!config.socket.unix_path.empty()) return {.addresses = {Address{.port = port}}, .error = {}};
+    Answer answer;
+    for (const HostAddress& each : config.addresses) {
+        if (each.port != port || !same_name(each.host, host)) continue;
+        Answer one = look_up(each.address, port, version, AI_NUMERICHOST);
+        answer.addresses.insert(answer.addresses.end(), one.addresses.begin(), one.addresses.end());
+    }
+    return answer.addresses.empty() ? look_up(host, port, version, AI_NUMERICHOST) : answer;
+}
+
 }  // namespace
 
-void resolve(const std::shared_ptr<Engine>& engine, const std::string& host, std::uint16_t port, Resolved resolved) {
-    Answer literal = look_up(host, port, AI_NUMERICHOST);
-    if (!literal.error) return post_answer(*engine, std::move(resolved), std::move(literal));
+void resolve(const std::shared_ptr<Engine>& engine, const Config& config, const std::string& host, std::uint16_t port,
+             Resolved resolved) {
+    Answer answer = known(config, host, port);
+    if (!answer.error) return post_answer(*engine, std::move(resolved), std::move(answer));
     try {
-        std::thread([engine, host, port, resolved]() mutable {
-            Answer answer = look_up(host, port, 0);
-            post_answer(*engine, std::move(resolved), std::move(answer));
+        std::thread([engine, host, port, version = config.socket.ip_version, resolved]() mutable {
+            post_answer(*engine, std::move(resolved), look_up(host, port, version, 0));
         }).detach();
     } catch (const std::system_error& error) {
-        Answer answer;
         answer.error = Error(Errc::resolver_error, Phase::resolve, std::string("no thread: ") + error.what());
         answer.error.native = error.code().value();
         post_answer(*engine, std::move(resolved), std::move(answer));

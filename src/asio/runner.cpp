@@ -10,6 +10,7 @@
 #include <asio/post.hpp>
 
 #include "resolver.hpp"
+#include "socket.hpp"
 
 namespace tern::driver {
 namespace {
@@ -20,15 +21,6 @@ constexpr std::size_t max_pieces = 4;
 constexpr std::size_t gather_limit = 64u << 10u;
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
-
-asio::ip::tcp::endpoint endpoint_of(const Address& address) {
-    if (address.family == Address::Family::ipv4) {
-        asio::ip::address_v4::bytes_type bytes{};
-        std::copy_n(address.bytes.begin(), bytes.size(), bytes.begin());
-        return {asio::ip::address_v4(bytes), address.port};
-    }
-    return {asio::ip::address_v6(address.bytes, address.scope_id), address.port};
-}
 
 /// Asio's own category does not know the standard's conditions; the standard's category does.
 std::error_code standard(const std::error_code& error) {
@@ -71,6 +63,7 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
 
 Error Runner::start(StartMode mode) {
     if (Error error = ClientCore::check(config_, default_crypto())) return error;
+    if (Error error = check_socket(config_)) return error;
     const Lock lock(mutex_);
     // A handler of the last event may begin the next life already.
     const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;
@@ -252,7 +245,7 @@ void Runner::run(const Command& command) {
         case Command::Kind::half_close:
             if (Stream* stream = find(command.id)) {
                 std::error_code ignored;
-                stream->socket.shutdown(Socket::shutdown_send, ignored);
+                stream->socket.shutdown(StreamSocket::shutdown_send, ignored);
             }
             return;
         case Command::Kind::close:
@@ -263,16 +256,17 @@ void Runner::run(const Command& command) {
 
 void Runner::start_resolve(const Command& command) {
     // The lookup must not keep a client alive that has ended.
-    resolve(engine_, command.host, command.port,
-            [weak = weak_from_this(), id = command.id](const std::vector<Address>& addresses, const Error& error) {
-                const auto self = weak.lock();
-                if (self == nullptr) return;
-                {
-                    const Lock lock(self->mutex_);
-                    self->core_.on_resolved(id, addresses, error, clock_now());
-                }
-                self->pump();
-            });
+    const auto report = [weak = weak_from_this(), id = command.id](const std::vector<Address>& addresses,
+                                                                   const Error& error) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        {
+            const Lock lock(self->mutex_);
+            self->core_.on_resolved(id, addresses, error, clock_now());
+        }
+        self->pump();
+    };
+    resolve(engine_, config_, command.host, command.port, report);
 }
 
 void Runner::start_connect(const Command& command) {
@@ -287,12 +281,9 @@ void Runner::start_connect(const Command& command) {
         }
         self->pump();
     };
-    const asio::ip::tcp::endpoint endpoint = endpoint_of(command.address);
-    std::error_code error;
-    stream->socket.open(endpoint.protocol(), error);
-    if (!error) stream->socket.non_blocking(true, error);
-    // Every frame is handed over as a whole, so Nagle's algorithm could only delay the last of them.
-    if (!error) stream->socket.set_option(asio::ip::tcp::no_delay(true), error);
+    const SocketEndpoint endpoint =
+        config_.socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_.socket.unix_path);
+    const std::error_code error = prepare(stream->socket, endpoint, config_.socket);
     if (error) {
         asio::post(engine_->io(), [report, error] { report(error); });
         return;
@@ -333,7 +324,7 @@ void Runner::flush() {
             return;
         }
         stream->waiting_to_write = true;
-        stream->socket.async_wait(Socket::wait_write,
+        stream->socket.async_wait(StreamSocket::wait_write,
                                   [self = shared_from_this(), id = *id](const std::error_code& wait_error) {
                                       if (wait_error) return;
                                       {

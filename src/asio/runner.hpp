@@ -14,12 +14,12 @@
 #include <string_view>
 #include <vector>
 
-#include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <tern/core.hpp>
 
 #include "engine.hpp"
+#include "socket.hpp"
 
 namespace tern::driver {
 
@@ -62,7 +62,6 @@ protected:
     [[nodiscard]] virtual bool ready_for_event() = 0;
 
 private:
-    using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
     using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
                                              asio::io_context::executor_type>;
     using Lock = std::unique_lock<std::mutex>;
@@ -71,7 +70,7 @@ private:
         Stream(StreamId number, asio::io_context& io) : id(number), socket(io.get_executor()) {}
 
         StreamId id;
-        Socket socket;
+        StreamSocket socket;
         bool connected = false;
         bool reading = false;
         bool waiting_to_write = false;

@@ -1,5 +1,6 @@
 // The `tern` command.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -36,6 +37,10 @@ struct ConnectArguments {
     std::vector<std::string> pins;
     bool insecure = false;
     std::string user;
+    std::string noproxy;
+    std::vector<std::string> resolve;
+    bool ipv4 = false;
+    bool ipv6 = false;
 };
 
 /// What curl calls the same has curl's name.
@@ -57,6 +62,56 @@ void add_tls(CLI::App& command, ConnectArguments& arguments) {
         ->group(group);
     command.add_option("--keylog", tls.key_log_file, "Append the secrets of TLS to this file, for Wireshark")
         ->group(group);
+}
+
+void add_network(CLI::App& command, ConnectArguments& arguments) {
+    tern::Config& config = arguments.options.config;
+    const std::string group = "Network";
+    command
+        .add_option("-x,--proxy", config.proxy, "http://, https://, socks5:// or socks5h://[user:password@]host[:port]")
+        ->group(group);
+    command.add_option("--noproxy", arguments.noproxy, "Hosts to be reached without a proxy, as in no_proxy")
+        ->group(group);
+    command.add_option("--resolve", arguments.resolve, "HOST:PORT:ADDRESS: an address for a host (repeatable)")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group(group);
+    command.add_option("--interface", config.socket.interface, "Network interface, or address, to connect from")
+        ->group(group);
+    command.add_option("--unix-socket", config.socket.unix_path, "Connect to this Unix socket")->group(group);
+    CLI::Option* four = command.add_flag("-4,--ipv4", arguments.ipv4, "IPv4 addresses only")->group(group);
+    command.add_flag("-6,--ipv6", arguments.ipv6, "IPv6 addresses only")->group(group)->excludes(four);
+}
+
+/// "HOST:PORT:ADDRESS", as curl's --resolve has it.
+tern::HostAddress parse_resolve(const std::string& text) {
+    const std::size_t first = text.find(':');
+    const std::size_t second = first == std::string::npos ? first : text.find(':', first + 1);
+    unsigned port = 0;
+    if (second != std::string::npos) {
+        const char* begin = text.data() + first + 1;
+        const auto [end, error] = std::from_chars(begin, text.data() + second, port);
+        if (error != std::errc() || end != text.data() + second) port = 0;
+    }
+    if (port == 0 || port > 65535) throw CLI::ValidationError("--resolve", "write it as HOST:PORT:ADDRESS");
+    std::string address = text.substr(second + 1);
+    if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+    return {text.substr(0, first), static_cast<std::uint16_t>(port), address};
+}
+
+void apply_network(ConnectArguments& arguments) {
+    tern::Config& config = arguments.options.config;
+    for (const std::string& text : arguments.resolve) config.addresses.push_back(parse_resolve(text));
+    if (arguments.ipv4) config.socket.ip_version = tern::IpVersion::ipv4;
+    if (arguments.ipv6) config.socket.ip_version = tern::IpVersion::ipv6;
+    // curl takes an address for --interface too.
+    if (config.socket.interface.find_first_of(".:") != std::string::npos) {
+        std::swap(config.socket.interface, config.socket.local_address);
+    }
+    tern::ProxyEnvironment environment = tern::ProxyEnvironment::current();
+    if (!config.proxy.empty()) environment = {.all_proxy = config.proxy, .no_proxy = environment.no_proxy};
+    if (!arguments.noproxy.empty()) environment.no_proxy = arguments.noproxy;
+    if (config.socket.unix_path.empty()) config.proxy = tern::proxy_for(environment, config.url);
 }
 
 void apply_tls(ConnectArguments& arguments) {
@@ -89,8 +144,6 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
     command->add_option("--origin", config.origin, "The Origin header");
     command->add_option("-u,--user", arguments.user, "USER:PASSWORD, for Basic authentication");
     command->add_option("--bearer,--oauth2-bearer", config.bearer_token, "A token, for Bearer authentication");
-    command->add_option("-x,--proxy", config.proxy,
-                        "http://, https://, socks5:// or socks5h://[user:password@]host:port");
     command->add_option("--max-redirects", config.max_redirects, "Redirects that are followed; 0: none")
         ->capture_default_str();
     command
@@ -108,6 +161,7 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
     command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
     command->add_flag("-v,--verbose", arguments.options.verbose, "Tell what happens, on standard error");
     add_tls(*command, arguments);
+    add_network(*command, arguments);
     command->footer(exit_code_help);
 }
 
@@ -121,6 +175,7 @@ int run_connect(ConnectArguments& arguments) {
     config.user = arguments.user.substr(0, colon);
     if (colon < arguments.user.size()) config.password = arguments.user.substr(colon + 1);
     apply_tls(arguments);
+    apply_network(arguments);
     return connect(arguments.options);
 }
 

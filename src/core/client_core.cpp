@@ -417,7 +417,8 @@ void ClientCore::Impl::update_dialer(TimePoint now) {
     times_.connect = to_microseconds(now - dialer->resolved_at());
     stream_ = dialer->stream();
     stream_dropped_ = false;
-    peer_ += " (" + dialer->address().to_string() + ")";
+    const std::string& path = config_.socket.unix_path;
+    peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
     const core::Route route{.url = url_,
                             .proxy = proxy_ ? &*proxy_ : nullptr,
                             .target = target_,

@@ -327,6 +327,73 @@ TEST_F(Network, SchemesThatDoNotFitThePort) {
     EXPECT_TRUE(plain == Condition::handshake_failed || plain == Condition::closed) << plain.message();
 }
 
+// --- addresses and sockets
+// --------------------------------------------------------------------------------------------
+
+TEST_F(Network, AddressesOfTheConfiguration) {
+    Config one = config("ws://elsewhere.test:" + std::to_string(plain_port_));
+    one.addresses = {{"ELSEWHERE.test", plain_port_, "127.0.0.1"}};
+    expect_echo(one);
+    one.addresses = {{"elsewhere.test", plain_port_, "127.0.0.9"}, {"elsewhere.test", plain_port_, "127.0.0.1"}};
+    expect_echo(one);
+    one.addresses = {{"elsewhere.test", 1, "127.0.0.1"}};
+    EXPECT_EQ(outcome(one).code, make_error_condition(Condition::resolve_failed)) << "that was another port";
+}
+
+TEST_F(Network, SocketsAsTheyAreWished) {
+    Config one = config(url(false));
+    one.socket = {.ip_version = IpVersion::ipv4,
+                  .local_address = "127.0.0.2",
+                  .keepalive = {.idle = 30s},
+                  .send_buffer = 100'000,
+                  .receive_buffer = 100'000};
+    expect_echo(one);
+    one.url = "ws://127.0.0.1:" + std::to_string(plain_port_);
+    one.socket = {.ip_version = IpVersion::ipv6};
+    EXPECT_EQ(outcome(one).code, make_error_condition(Condition::resolve_failed));
+    one.socket = {.local_address = "192.0.2.1"};
+    const Error foreign = outcome(one);
+    EXPECT_EQ(foreign, Errc::connect_error) << foreign.message();
+    one.socket = {.interface = "no-such-if"};
+    const Error missing = outcome(one);
+    EXPECT_EQ(missing, Errc::connect_error) << missing.message();
+}
+
+TEST_F(Network, UnixSockets) {
+    std::string path;
+    const Front front([&](const Folder& folder, std::uint16_t port) {
+        path = folder.path() + "/socket";
+        return std::vector<std::string>{
+            "/usr/sbin/haproxy", "-db", "-f",
+            folder.write("haproxy.cfg",
+                         "defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n"
+                         "listen front\n bind unix@" +
+                             path + "\n bind 127.0.0.1:" + std::to_string(port) +
+                             "\n server echo 127.0.0.1:" + std::to_string(plain_port_) + "\n")};
+    });
+    Config one = config("ws://the-name-does-not-matter.test/");
+    one.socket.unix_path = path;
+    expect_echo(one);
+    one.socket.unix_path += ".not-there";
+    const Error error = outcome(one);
+    EXPECT_EQ(error.code, make_error_condition(Condition::connect_failed)) << error.message();
+}
+
+TEST_F(Network, SettingsThatCannotBeUsed) {
+    const auto refused = [](const std::function<void(Config&)>& change) {
+        Config one = config(url(false));
+        change(one);
+        return outcome(one) == Errc::invalid_config;
+    };
+    EXPECT_TRUE(refused([](Config& c) { c.socket.unix_path = std::string(200, 'x'); }));
+    EXPECT_TRUE(refused([](Config& c) { c.socket.unix_path = "x", c.proxy = "http://proxy.test"; }));
+    EXPECT_TRUE(refused([](Config& c) { c.socket.local_address = "localhost"; }));
+    EXPECT_TRUE(refused([](Config& c) { c.socket.keepalive.idle = -1s; }));
+    EXPECT_TRUE(refused([](Config& c) { c.socket.keepalive.count = 0; }));
+    EXPECT_TRUE(refused([](Config& c) { c.socket.send_buffer = -1; }));
+    EXPECT_TRUE(refused([](Config& c) { c.addresses = {{"host", 80, "name"}}; }));
+}
+
 // --- redirects and credentials
 // ----------------------------------------------------------------------------------------
 

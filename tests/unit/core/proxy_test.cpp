@@ -153,7 +153,8 @@ TEST(ProxySocks5, UserAndPassword) {
     SocksBench bench("socks5h://bird:tern@proxy.test");
     const HandshakeOutcome outcome = bench.run("\x05\x02"s + "\x01\x00"s + granted);
     EXPECT_EQ(outcome.status, Handshaker::Status::done);
-    EXPECT_EQ(outcome.out, "\x05\x02\x00\x02"s + "\x01\x04"s + "bird\x04tern"s + "\x05\x01\x00\x03\x09host.test\x01\x02"s);
+    EXPECT_EQ(outcome.out,
+              "\x05\x02\x00\x02"s + "\x01\x04"s + "bird\x04tern"s + "\x05\x01\x00\x03\x09host.test\x01\x02"s);
     EXPECT_EQ(bench.run(free_entry + granted).status, Handshaker::Status::done) << "the proxy does not ask";
     EXPECT_EQ(bench.run("\x05\x02"s + "\x01\x01"s).error, Errc::proxy_authentication);
     EXPECT_EQ(bench.run("\x05\x02"s + "\x05\x00"s).error, Errc::proxy_malformed);

@@ -79,7 +79,7 @@ client() {
 }
 client client root
 client stranger other-root
-openssl pkcs8 -topk8 -in client.key -out client-encrypted.key -passout pass:secret
+openssl pkcs8 -topk8 -in client.key -v2 des3 -v2prf hmacWithSHA1 -out client-encrypted.key -passout pass:secret
 openssl x509 -in client.pem -outform DER -out client.der
 openssl pkey -in client.key -outform DER -out client-key.der
 openssl x509 -in root.pem -outform DER -out root.der

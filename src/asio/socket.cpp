@@ -109,8 +109,10 @@ namespace tern {
 
 ProxyEnvironment ProxyEnvironment::current() {
     const auto value = [](const char* name, const char* other = nullptr) {
+        // NOLINTBEGIN(concurrency-mt-unsafe): its documentation says that nobody may change the environment meanwhile
         const char* text = std::getenv(name);
         if (text == nullptr && other != nullptr) text = std::getenv(other);
+        // NOLINTEND(concurrency-mt-unsafe)
         return std::string(text != nullptr ? text : "");
     };
     return {.ws_proxy = value("ws_proxy", "WS_PROXY"),

@@ -471,7 +471,8 @@ void ClientCore::Impl::follow_redirect(const Error& refusal, TimePoint now) {
         return attempt_failed(std::move(error), now);
     }
     url_ = std::move(target);
-    if ((error = prepare_tls())) return attempt_failed(std::move(error), now);
+    error = prepare_tls();
+    if (error) return attempt_failed(std::move(error), now);
     dial(now);
 }
 

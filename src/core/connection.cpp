@@ -21,7 +21,7 @@ bool is_socks(const ProxyUrl& proxy) {
 }  // namespace
 
 Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now)
-    : config_(config), route_(std::move(route)), crypto_(crypto) {
+    : config_(config), route_(route), crypto_(crypto) {
     const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
     // Each layer may have held back a record that comes out together with what has arrived since.
     const std::size_t reserve = layers * tls::Engine::max_record;

@@ -118,7 +118,7 @@ private:
     MbedtlsEngine& engine_;
 };
 
-MbedtlsEngine::MbedtlsEngine(MbedtlsContext& context, std::string host, std::uint16_t port)
+MbedtlsEngine::MbedtlsEngine(MbedtlsContext& context, const std::string& host, std::uint16_t port)
     : context_(context),
       host_(context.settings().expected_name.empty() ? host.substr(0, host.find('%'))
                                                      : context.settings().expected_name),

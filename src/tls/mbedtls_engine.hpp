@@ -11,7 +11,7 @@ namespace tern::tls {
 
 class MbedtlsEngine final : public Engine {
 public:
-    MbedtlsEngine(MbedtlsContext& context, std::string host, std::uint16_t port);
+    MbedtlsEngine(MbedtlsContext& context, const std::string& host, std::uint16_t port);
 
     /// False: there was no memory.
     [[nodiscard]] bool ready() const noexcept { return ready_; }

@@ -1,8 +1,9 @@
 #include "openssl_context.hpp"
 
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <fcntl.h>
+#include <system_error>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -30,7 +31,7 @@ Error read_file(const std::string& name, std::string& bytes) {
     if (file == nullptr) {
         const int native = errno;
         ERR_clear_error();
-        Error error = unusable(name + ": " + std::strerror(native));
+        Error error = unusable(name + ": " + std::generic_category().message(native));
         error.native = native;
         return error;
     }
@@ -73,7 +74,7 @@ Error parse_certificates(const std::string& bytes, const std::string& name, std:
 int give_passphrase(char* out, int size, int, void* user) {
     const auto& passphrase = *static_cast<const std::string*>(user);
     if (passphrase.empty() || passphrase.size() > static_cast<std::size_t>(size)) return -1;
-    std::memcpy(out, passphrase.data(), passphrase.size());
+    std::copy(passphrase.begin(), passphrase.end(), out);
     return static_cast<int>(passphrase.size());
 }
 

@@ -121,7 +121,7 @@ private:
     OpensslEngine& engine_;
 };
 
-OpensslEngine::OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, std::string host, std::uint16_t port)
+OpensslEngine::OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, const std::string& host, std::uint16_t port)
     : context_(context),
       host_(context.settings().expected_name.empty() ? without_zone(host) : context.settings().expected_name),
       session_key_(host + ' ' + std::to_string(port)),

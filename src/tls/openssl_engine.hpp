@@ -10,7 +10,7 @@ namespace tern::tls {
 
 class OpensslEngine final : public Engine {
 public:
-    OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, std::string host, std::uint16_t port);
+    OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, const std::string& host, std::uint16_t port);
 
     OpensslEngine(const OpensslEngine&) = delete;
     OpensslEngine& operator=(const OpensslEngine&) = delete;

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -59,6 +60,34 @@ private:
     Error error_;
 };
 
+/// An attempt to connect that waits for the program to say what it uses. Movable, to be answered later. When it goes
+/// out of scope without an answer the attempt fails (`prepare_failed`); an answer after the client has given up the
+/// attempt does nothing. May outlive the client. Use it by one thread at a time; that can be any.
+class PendingAttempt {
+public:
+    PendingAttempt(PendingAttempt&&) noexcept;
+    PendingAttempt& operator=(PendingAttempt&&) noexcept;
+    ~PendingAttempt();
+
+    /// Counts from 1 since the last open connection, as in the event `connecting`.
+    [[nodiscard]] std::uint32_t number() const noexcept;
+    /// What it will use; at first what the configuration says. Not after an answer.
+    [[nodiscard]] Attempt& operator*() noexcept;
+    [[nodiscard]] Attempt* operator->() noexcept { return &**this; }
+
+    /// The answer: connect with that.
+    void go();
+    /// The answer: this attempt fails, with `prepare_failed` and `why` as its detail. The next one is asked for anew.
+    void fail(std::string why);
+
+private:
+    friend class Client;
+    struct State;
+    explicit PendingAttempt(std::unique_ptr<State> state) noexcept;
+
+    std::unique_ptr<State> state_;
+};
+
 /// A WebSocket client.
 ///
 /// Threads: every function may be called from any thread and from inside a handler, unless it says otherwise. Handlers
@@ -92,6 +121,13 @@ public:
     std::error_code on_error(std::function<void(const Error&, bool is_final)> handler);
     /// Every event, those above included, before the handler of its kind.
     std::error_code on_event(std::function<void(const Event&)> handler);
+
+    /// Asked before each attempt for its URL, headers and credentials, for tokens that expire: change what is to differ
+    /// from the configuration, whose URL may then be empty. Throwing fails the attempt. Redirects do not ask again.
+    std::error_code before_attempt(std::function<void(Attempt&)> handler);
+    /// The same for an answer that takes its time: keep the attempt and answer within `timeouts.attempt`. Nothing waits
+    /// for it but this attempt.
+    std::error_code before_attempt(std::function<void(PendingAttempt)> handler);
 
     // --- life ------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ struct Timeouts {
     std::chrono::milliseconds proxy{10'000};    ///< From the request to the proxy's answer.
     std::chrono::milliseconds tls{10'000};      ///< Each TLS handshake.
     std::chrono::milliseconds upgrade{10'000};
-    std::chrono::milliseconds attempt{30'000};  ///< Resolve to open, all of it.
+    std::chrono::milliseconds attempt{30'000};  ///< All of it, from `before_attempt` to open.
     /// From the Close frame (ours or the peer's) to the end of TCP. RFC 6455 section 7.1.1 wants the server to close
     /// TCP first; when this has passed, we do.
     std::chrono::milliseconds close{5'000};
@@ -170,6 +170,15 @@ struct Tls {
     bool resume = true;
     /// Append the secrets of every connection to this file, for Wireshark. Whoever can read it can read the connection.
     std::string key_log_file;
+};
+
+/// What one attempt uses in place of the fields of the same names in `Config`.
+struct Attempt {
+    std::string url;
+    std::vector<Header> headers;
+    std::string user;
+    std::string password;
+    std::string bearer_token;
 };
 
 struct Config {

@@ -85,6 +85,7 @@ using StreamId = std::uint32_t;
 /// take care to cancel in time.
 struct Command {
     enum class Kind : std::uint8_t {
+        prepare,     ///< Ask the user what to connect to; answer with `on_prepared(id, ...)`.
         resolve,     ///< Find the addresses of `host`; answer with `on_resolved(id, ...)`.
         connect,     ///< Connect to `address`; answer with `on_connected(id, ...)`.
         half_close,  ///< Everything of `tx(id)` is written: send FIN (`shutdown(SHUT_WR)`). No answer.
@@ -94,7 +95,8 @@ struct Command {
     StreamId id = 0;
     std::string host;  ///< `resolve`: a name or an address literal, without brackets.
     std::uint16_t port = 0;
-    Address address;  ///< `connect`.
+    Address address;            ///< `connect`.
+    std::uint32_t attempt = 0;  ///< `prepare`: as in the event `connecting`.
 };
 
 /// What `send` can be told beside the bytes.
@@ -122,7 +124,10 @@ public:
     // --- what the user wants ---------------------------------------------------------------------------------------
 
     /// Would `start` accept this configuration? The errors are those of `start`. Needs no core; thread-safe.
-    [[nodiscard]] static Error check(const Config& config, Crypto& crypto);
+    /// `prepared`: each attempt will be prepared, so the URL may be empty.
+    [[nodiscard]] static Error check(const Config& config, Crypto& crypto, bool prepared = false);
+    /// From the next `start` on, each attempt begins with the command `prepare`, within the deadline of the attempt.
+    void prepare_attempts(bool wanted);
     /// Begins a life. Errors of the configuration or URL are returned here and start nothing (`url_*`, `invalid_*`,
     /// `reserved_header`, `tls_unavailable`), as is `already_started`. Everything later comes as events.
     [[nodiscard]] Error start(StartMode mode, TimePoint now);
@@ -145,6 +150,9 @@ public:
 
     // --- what the world reports ------------------------------------------------------------------------------------
 
+    /// The answer to `prepare`: what this attempt uses, or why it cannot be made. Mistakes in it fail the attempt with
+    /// the errors of `start`.
+    void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     /// The answer to `resolve`: the addresses in the order of preference, or an error (`Errc` and the native number).
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
     /// The answer to `connect`: success (no error), or an error with errno in `native`.

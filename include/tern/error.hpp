@@ -1,6 +1,7 @@
 // Errors: one code (`Errc`), its family (`Condition`), and what a person needs to act on it (`Error`).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -64,6 +65,7 @@ std::string_view condition_name(Condition condition) noexcept;
 /// Where in its life a connection was when something happened.
 enum class Phase : std::uint8_t {
     none,     ///< Before anything was done: configuration and calls.
+    prepare,  ///< Asking the program for URL and headers (`Client::before_attempt`).
     resolve,  ///< Asking for the host's addresses.
     connect,  ///< Making the TCP connection.
     proxy,    ///< Talking to a proxy.
@@ -74,6 +76,9 @@ enum class Phase : std::uint8_t {
 };
 /// "resolve", "connect", ...
 std::string_view phase_name(Phase phase) noexcept;
+
+/// A duration for a person: "0.4 ms", "12.0 ms", "10.0 s".
+std::string duration_text(std::chrono::microseconds duration);
 
 /// One HTTP header field as it stood on the wire, white space around the value removed.
 struct Header {
@@ -99,8 +104,10 @@ struct Error {
     Phase phase = Phase::none;  ///< Where it happened.
     std::string peer;           ///< Who was at the other end: "host:port", and the address once there is one.
     std::string detail;         ///< What exactly was wrong: the value received, the one expected, the native text.
-    int native = 0;             ///< errno, getaddrinfo's or the TLS library's number; 0 if there is none.
-    Response response;          ///< The server's answer when it refused the upgrade; `status` is 0 otherwise.
+    /// How long the phase had lasted; 0 where no time belongs to it (calls, connections that were open).
+    std::chrono::microseconds elapsed{0};
+    int native = 0;     ///< errno, getaddrinfo's or the TLS library's number; 0 if there is none.
+    Response response;  ///< The server's answer when it refused the upgrade; `status` is 0 otherwise.
 
     Error() = default;
     /// An error without detail.
@@ -111,7 +118,8 @@ struct Error {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
     /// The code as `Errc`; only for codes of tern's own category.
     [[nodiscard]] Errc errc() const noexcept { return static_cast<Errc>(code.value()); }
-    /// One line for a person: "upgrade with example.org:80 (192.0.2.1): the server refused the upgrade: 404 Not Found".
+    /// One line for a person: "upgrade with example.org:80 (192.0.2.1): the server refused the upgrade: 404 Not Found
+    /// (after 12.0 ms)"; the time is left out where it is next to nothing.
     [[nodiscard]] std::string message() const;
 };
 

@@ -158,6 +158,7 @@ std::string_view state_name(State state) noexcept;
 
 /// How long each phase of an attempt took; zero for those that it did not have.
 struct PhaseTimes {
+    std::chrono::microseconds prepare{0};
     std::chrono::microseconds resolve{0};
     std::chrono::microseconds connect{0};
     std::chrono::microseconds proxy{0};  ///< With TLS to it.

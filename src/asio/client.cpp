@@ -26,6 +26,28 @@ std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
 
 }  // namespace
 
+struct PendingAttempt::State {
+    State(std::shared_ptr<driver::Runner> runner, StreamId stream, std::uint32_t count)
+        : client(runner), id(stream), number(count) {
+        const Config& config = runner->config();
+        attempt = {config.url, config.headers, config.user, config.password, config.bearer_token};
+    }
+    ~State() { answer(Error(Errc::prepare_failed, Phase::prepare, "before_attempt let go of it without an answer")); }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    void answer(Error error) {
+        if (const auto runner = std::exchange(client, {}).lock()) {
+            runner->answer(id, std::move(attempt), std::move(error));
+        }
+    }
+
+    std::weak_ptr<driver::Runner> client;  ///< Empty after the answer.
+    const StreamId id;
+    const std::uint32_t number;
+    Attempt attempt;
+};
+
 class Client::Impl final : public driver::Runner {
 public:
     explicit Impl(Config config) : Runner(std::make_shared<driver::Engine>(), std::move(config)) {}
@@ -49,8 +71,11 @@ public:
     std::function<void(const CloseInfo&)> on_close;
     std::function<void(const Error&, bool)> on_error;
     std::function<void(const Event&)> on_event;
+    std::function<void(PendingAttempt)> before_attempt;
 
 private:
+    [[nodiscard]] bool asks() const override;
+    void ask(StreamId id, std::uint32_t attempt) noexcept override;
     void on_start(StartMode mode) override;
     void on_idle() override;
     void deliver(const Event& event) noexcept override;
@@ -61,7 +86,7 @@ private:
     void keep(MessageView message);
 
     // Shared by the loop and the blocking calls.
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool started_ = false;  ///< A life is running.
     bool opened_ = false;   ///< The life has had an open connection.
@@ -132,6 +157,21 @@ void Client::Impl::deliver(const Event& event) noexcept {
     try {
         if (event.kind != Event::Kind::message) note(event);
         call_handlers(event);
+    } catch (const std::exception& exception) {
+        report_exception(exception.what());
+    } catch (...) {
+        report_exception("something that is not a std::exception");
+    }
+}
+
+bool Client::Impl::asks() const {
+    const std::lock_guard lock(mutex_);
+    return before_attempt != nullptr;
+}
+
+void Client::Impl::ask(StreamId id, std::uint32_t attempt) noexcept {
+    try {
+        before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), id, attempt)));
     } catch (const std::exception& exception) {
         report_exception(exception.what());
     } catch (...) {
@@ -226,6 +266,15 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
 
 // --- the public face -----------------------------------------------------------------------------------------------
 
+PendingAttempt::PendingAttempt(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
+PendingAttempt::PendingAttempt(PendingAttempt&&) noexcept = default;
+PendingAttempt& PendingAttempt::operator=(PendingAttempt&&) noexcept = default;
+PendingAttempt::~PendingAttempt() = default;
+std::uint32_t PendingAttempt::number() const noexcept { return state_->number; }
+Attempt& PendingAttempt::operator*() noexcept { return state_->attempt; }
+void PendingAttempt::go() { state_->answer({}); }
+void PendingAttempt::fail(std::string why) { state_->answer({Errc::prepare_failed, Phase::prepare, std::move(why)}); }
+
 Client::Client(Config config) : impl_(std::make_shared<Impl>(std::move(config))) {}
 Client::~Client() {
     if (impl_ != nullptr) impl_->shut_down();
@@ -256,6 +305,17 @@ std::error_code Client::on_error(std::function<void(const Error&, bool)> handler
 }
 std::error_code Client::on_event(std::function<void(const Event&)> handler) {
     return impl_->set(impl_->on_event, std::move(handler));
+}
+
+std::error_code Client::before_attempt(std::function<void(Attempt&)> handler) {
+    if (!handler) return before_attempt(std::function<void(PendingAttempt)>());
+    return before_attempt([handler = std::move(handler)](PendingAttempt pending) {
+        handler(*pending);
+        pending.go();
+    });
+}
+std::error_code Client::before_attempt(std::function<void(PendingAttempt)> handler) {
+    return impl_->set(impl_->before_attempt, std::move(handler));
 }
 
 Error Client::start() { return impl_->start(StartMode::keep_trying); }

@@ -62,9 +62,10 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
 // --- any thread ----------------------------------------------------------------------------------------------------
 
 Error Runner::start(StartMode mode) {
-    if (Error error = ClientCore::check(config_, default_crypto())) return error;
-    if (Error error = check_socket(config_)) return error;
     const Lock lock(mutex_);
+    const bool prepared = asks();
+    if (Error error = ClientCore::check(config_, default_crypto(), prepared)) return error;
+    if (Error error = check_socket(config_)) return error;
     // A handler of the last event may begin the next life already.
     const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;
     if (running_ && !over) return Errc::already_started;
@@ -72,6 +73,7 @@ Error Runner::start(StartMode mode) {
     running_ = true;
     stopping_ = false;
     start_ = mode;
+    prepare_attempts_ = prepared;
     drop_at_.reset();
     on_start(mode);
     post_pump();
@@ -139,6 +141,18 @@ Stats Runner::stats() const {
     return core_.stats();
 }
 
+void Runner::answer(StreamId id, Attempt attempt, Error error) {
+    // To the loop, because what follows is of the group `whole`: it must not meet events that are being taken.
+    asio::post(engine_->io(),
+               [self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
+                   {
+                       const Lock lock(self->mutex_);
+                       self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
+                   }
+                   self->pump();
+               });
+}
+
 void Runner::wake() {
     const Lock lock(mutex_);
     post_pump();
@@ -191,6 +205,7 @@ Runner::Taken Runner::take_events(bool stopping) {
 
 void Runner::follow_intents(TimePoint now) {
     if (start_) {
+        core_.prepare_attempts(prepare_attempts_);
         [[maybe_unused]] const Error error = core_.start(*start_, now);
         start_.reset();
         assert(!error);  // `check` has accepted the configuration, and nothing else was running
@@ -240,6 +255,7 @@ void Runner::run_commands() {
 
 void Runner::run(const Command& command) {
     switch (command.kind) {
+        case Command::Kind::prepare: return start_asking(command);
         case Command::Kind::resolve: return start_resolve(command);
         case Command::Kind::connect: return start_connect(command);
         case Command::Kind::half_close:
@@ -249,9 +265,25 @@ void Runner::run(const Command& command) {
             }
             return;
         case Command::Kind::close:
+            if (asking_ == command.id) asking_ = 0;
             std::erase_if(streams_, [&](const auto& stream) { return stream->id == command.id; });
             return;
     }
+}
+
+void Runner::start_asking(const Command& command) {
+    // A handler runs without the lock. By then the attempt may have been given up.
+    asking_ = command.id;
+    asio::post(engine_->io(), [self = shared_from_this(), id = command.id, attempt = command.attempt] {
+        {
+            const Lock lock(self->mutex_);
+            if (self->muted_ || self->asking_ != id) return;
+            self->asking_ = 0;
+            self->in_handler_ = true;
+        }
+        self->ask(id, attempt);
+        self->pump();
+    });
 }
 
 void Runner::start_resolve(const Command& command) {

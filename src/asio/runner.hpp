@@ -42,6 +42,8 @@ public:
     bool wait_until_idle(std::optional<TimePoint> deadline);
     /// No event is delivered from now on, except for the one that is being delivered.
     void mute() noexcept { muted_ = true; }
+    /// The answer to `ask`. The first one counts.
+    void answer(StreamId id, Attempt attempt, Error error);
     /// Makes the loop look after the core soon.
     void wake();
     /// Lets the loop's thread end, and waits for it unless called there. The last call; nothing may be running.
@@ -55,6 +57,10 @@ protected:
     /// A life begins, or has ended. Under the lock: must not call the runner.
     virtual void on_start(StartMode mode) = 0;
     virtual void on_idle() = 0;
+    /// Is `ask` wanted before each attempt? Under the lock, when a life begins.
+    [[nodiscard]] virtual bool asks() const = 0;
+    /// What is the next attempt to use? On the loop's thread, without the lock; `answer` comes from any thread.
+    virtual void ask(StreamId id, std::uint32_t attempt) noexcept = 0;
     /// An event, on the loop's thread, without the lock.
     virtual void deliver(const Event& event) noexcept = 0;
     /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
@@ -84,6 +90,7 @@ private:
     void follow_intents(TimePoint now);
     void run_commands();
     void run(const Command& command);
+    void start_asking(const Command& command);
     void start_resolve(const Command& command);
     void start_connect(const Command& command);
     void flush();
@@ -104,9 +111,11 @@ private:
     Timer timer_;
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
+    StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.
 
     // What other threads want from the loop.
     std::optional<StartMode> start_;
+    bool prepare_attempts_ = false;  ///< What `asks` said for this life.
     std::optional<TimePoint> drop_at_;
 
     bool running_ = false;     ///< From `start` until the last event of the life was delivered.

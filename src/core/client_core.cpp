@@ -61,18 +61,24 @@ Error check_values(const Config& config) {
     return {};
 }
 
-/// Everything that can be judged before the network is asked.
-Error check_config(const Config& config, Crypto& crypto, core::Url& url, std::optional<core::ProxyUrl>& proxy) {
-    if (Error error = check_values(config)) return error;
+/// Of what an attempt may have of its own.
+Error check_attempt(const Config& config, Crypto& crypto, core::Url& url) {
     if (Error error = core::check_upgrade_config(config)) return error;
     if (Error error = core::parse_url(config.url, url)) return error;
+    if (url.secure && crypto.tls() == nullptr) return Errc::tls_unavailable;
+    return {};
+}
+
+/// Everything that can be judged before the network is asked.
+Error check_config(const Config& config, Crypto& crypto, bool prepared, core::Url& url,
+                   std::optional<core::ProxyUrl>& proxy) {
+    if (Error error = check_values(config)) return error;
     proxy.reset();
     if (!config.proxy.empty()) {
         if (Error error = core::parse_proxy_url(config.proxy, proxy.emplace())) return error;
+        if (proxy->kind == core::ProxyUrl::Kind::https && crypto.tls() == nullptr) return Errc::tls_unavailable;
     }
-    const bool needs_tls = url.secure || (proxy && proxy->kind == core::ProxyUrl::Kind::https);
-    if (needs_tls && crypto.tls() == nullptr) return Errc::tls_unavailable;
-    return {};
+    return prepared && config.url.empty() ? Error() : check_attempt(config, crypto, url);
 }
 
 }  // namespace
@@ -81,6 +87,7 @@ class ClientCore::Impl {
 public:
     Impl(Config config, Crypto& crypto) : config_(std::move(config)), crypto_(crypto), policy_(config_.reconnect) {}
 
+    void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error start(StartMode mode, TimePoint now);
     void stop(TimePoint now);
 
@@ -89,6 +96,7 @@ public:
     std::error_code ping(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
 
+    void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
     void on_connected(StreamId id, Error error, TimePoint now);
     std::span<std::byte> rx_space(StreamId id);
@@ -135,21 +143,23 @@ private:
     void try_again_or_fail(Error error, std::optional<std::chrono::milliseconds> delay, TimePoint now);
     void finish(Error error);
     void drop_stream();
+    void give_up(StreamId id);
     void drop_everything();
     Lifecycle& add_event(Event::Kind kind);
     Phase phase() const noexcept;
     std::error_code sendable() const noexcept;
     [[nodiscard]] bool is_stream(StreamId id) const noexcept { return connection_ != nullptr && id == stream_; }
 
-    const Config config_;
+    Config config_;  ///< Constant but for what `on_prepared` brings.
     Crypto& crypto_;
-    core::Url start_url_;  ///< The configured one.
+    core::Url start_url_;  ///< The configured one, or that of the prepared attempt.
     core::Url url_;        ///< Where the current attempt leads: there, or where that redirects to.
     std::optional<core::ProxyUrl> proxy_;
     std::unique_ptr<tls::Context> tls_;
     std::unique_ptr<tls::Context> proxy_tls_;
     core::ReconnectPolicy policy_;
     StartMode mode_ = StartMode::keep_trying;
+    bool prepare_attempts_ = false;
 
     State state_ = State::idle;
     core::TimerTable<Timer> timers_;
@@ -158,6 +168,8 @@ private:
     std::deque<Lifecycle> lifecycle_;
     Lifecycle current_;
 
+    TimePoint attempt_began_;
+    StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
     std::unique_ptr<Dialer> dialer_;
     std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
     std::vector<std::string> visited_;  ///< The URLs of this attempt that have redirected it.
@@ -179,7 +191,7 @@ private:
 
 Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
     if (state_ != State::idle) return Errc::already_started;
-    if (Error error = check_config(config_, crypto_, start_url_, proxy_)) return error;
+    if (Error error = check_config(config_, crypto_, prepare_attempts_, start_url_, proxy_)) return error;
     url_ = start_url_;
     if (Error error = prepare_tls()) return error;
     mode_ = mode;
@@ -245,6 +257,28 @@ std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason)
 
 // --- what the world reports ----------------------------------------------------------------------------------------
 
+void ClientCore::Impl::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
+    if (id != preparing_ || preparing_ == 0) return;
+    preparing_ = 0;
+    config_.url = std::move(attempt.url);
+    config_.headers = std::move(attempt.headers);
+    config_.user = std::move(attempt.user);
+    config_.password = std::move(attempt.password);
+    config_.bearer_token = std::move(attempt.bearer_token);
+    if (!error) error = check_attempt(config_, crypto_, start_url_);
+    url_ = start_url_;
+    if (!error) error = prepare_tls();
+    if (error) {
+        error.phase = Phase::prepare;
+        error.elapsed = to_microseconds(now - attempt_began_);
+        attempt_failed(std::move(error), now);
+    } else {
+        times_.prepare = to_microseconds(now - attempt_began_);
+        dial(now);
+    }
+    update(now);
+}
+
 void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
     if (dialer_ == nullptr) return;
     dialer_->on_resolved(id, addresses, std::move(error), now);
@@ -282,7 +316,9 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
         } else {
             const Phase where = phase();
             drop_everything();
-            attempt_failed(Error(Errc::attempt_timeout, where), now);
+            Error error(Errc::attempt_timeout, where);
+            error.elapsed = to_microseconds(now - attempt_began_);
+            attempt_failed(std::move(error), now);
         }
     }
     if (dialer_ != nullptr) dialer_->on_timeout(now);
@@ -364,19 +400,31 @@ Stats ClientCore::Impl::stats() const noexcept {
 
 void ClientCore::Impl::begin_attempt(TimePoint now) {
     state_ = State::connecting;
-    add_event(Event::Kind::connecting).attempt = policy_.on_attempt();
+    const std::uint32_t number = policy_.on_attempt();
+    add_event(Event::Kind::connecting).attempt = number;
     ++totals_.attempts;
+    attempt_began_ = now;
+    times_ = PhaseTimes();
     timers_.set(Timer::attempt, now + config_.timeouts.attempt);
-    url_ = start_url_;
     redirects_ = 0;
     visited_.clear();
-    dial(now);
+    if (!prepare_attempts_) {
+        url_ = start_url_;
+        return dial(now);
+    }
+    peer_.clear();
+    preparing_ = next_id_++;
+    Command command;
+    command.kind = Command::Kind::prepare;
+    command.id = preparing_;
+    command.attempt = number;
+    commands_.push_back(std::move(command));
 }
 
 void ClientCore::Impl::dial(TimePoint now) {
     peer_ = url_.authority();
     if (proxy_) peer_ += " through " + proxy_->text();
-    times_ = PhaseTimes();
+    times_ = {.prepare = times_.prepare};
     target_.reset();
     if (proxy_ && wants_address(*proxy_, url_)) {
         dialer_ =
@@ -408,7 +456,12 @@ void ClientCore::Impl::update_dialer(TimePoint now) {
     while (dialer_->next(command)) commands_.push_back(std::move(command));
     if (dialer_->status() == Dialer::Status::working) return;
     const std::unique_ptr<Dialer> dialer = std::move(dialer_);
-    if (dialer->status() == Dialer::Status::failed) return attempt_failed(dialer->error(), now);
+    if (dialer->status() == Dialer::Status::failed) {
+        Error error = dialer->error();
+        const TimePoint since = error.phase == Phase::resolve ? dialer->began_at() : dialer->resolved_at();
+        error.elapsed = to_microseconds(now - since);
+        return attempt_failed(std::move(error), now);
+    }
     times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());
     if (dialer->goal() == Dialer::Goal::address) {
         target_ = dialer->address();
@@ -433,6 +486,7 @@ void ClientCore::Impl::update_connection(TimePoint now) {
     if (connection_->stage() == Connection::Stage::failed) {
         if (connection_->has_last_words()) return;  // the driver is about to ask for them
         Error error = connection_->error();
+        error.elapsed = to_microseconds(now - connection_->step_began_at());
         drop_stream();
         connection_.reset();
         if (core::is_redirect(error) && config_.max_redirects != 0) return follow_redirect(error, now);
@@ -468,6 +522,7 @@ void ClientCore::Impl::follow_redirect(const Error& refusal, TimePoint now) {
     if (!error && target.secure && crypto_.tls() == nullptr) error = Error(Errc::tls_unavailable, Phase::upgrade);
     if (error) {
         error.response = refusal.response;
+        error.elapsed = refusal.elapsed;
         return attempt_failed(std::move(error), now);
     }
     url_ = std::move(target);
@@ -539,16 +594,20 @@ void ClientCore::Impl::finish(Error error) {
 
 /// Tells the driver to free the stream; the connection may still hold events.
 void ClientCore::Impl::drop_stream() {
-    if (std::exchange(stream_dropped_, true)) return;
+    if (!std::exchange(stream_dropped_, true)) give_up(stream_);
+}
+
+void ClientCore::Impl::give_up(StreamId id) {
     Command command;
     command.kind = Command::Kind::close;
-    command.id = stream_;
+    command.id = id;
     commands_.push_back(std::move(command));
 }
 
 void ClientCore::Impl::drop_everything() {
     timers_.stop(Timer::attempt);
     timers_.stop(Timer::reconnect);
+    if (const StreamId id = std::exchange(preparing_, 0)) give_up(id);
     if (dialer_ != nullptr) {
         dialer_->abandon();
         Command command;
@@ -563,6 +622,7 @@ void ClientCore::Impl::drop_everything() {
 
 /// Of an attempt that is under way.
 Phase ClientCore::Impl::phase() const noexcept {
+    if (preparing_ != 0) return Phase::prepare;
     if (dialer_ != nullptr) return dialer_->resolving() ? Phase::resolve : Phase::connect;
     return connection_ != nullptr ? connection_->phase() : Phase::none;
 }
@@ -577,11 +637,12 @@ ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
 ClientCore::ClientCore(Config config, Crypto& crypto) : impl_(std::make_unique<Impl>(std::move(config), crypto)) {}
 ClientCore::~ClientCore() = default;
 
-Error ClientCore::check(const Config& config, Crypto& crypto) {
+Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
     core::Url url;
     std::optional<core::ProxyUrl> proxy;
-    return check_config(config, crypto, url, proxy);
+    return check_config(config, crypto, prepared, url, proxy);
 }
+void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }
 Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mode, now); }
 void ClientCore::stop(TimePoint now) { impl_->stop(now); }
 
@@ -594,6 +655,9 @@ std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, Se
 std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
 std::error_code ClientCore::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
 
+void ClientCore::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
+    impl_->on_prepared(id, std::move(attempt), std::move(error), now);
+}
 void ClientCore::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
     impl_->on_resolved(id, addresses, std::move(error), now);
 }

@@ -39,8 +39,7 @@ Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePo
     advance(now);
 }
 
-// --- handshakes
-// -------------------------------------------------------------------------------------------------------
+// --- handshakes ----------------------------------------------------------------------------------------------------
 
 Connection::Step Connection::step_after(Step step) const noexcept {
     switch (step) {
@@ -167,8 +166,7 @@ bool Connection::has_last_words() const noexcept {
            std::any_of(layers_.begin(), layers_.end(), [](const auto& each) { return !each->out().empty(); });
 }
 
-// --- bytes in
-// ---------------------------------------------------------------------------------------------------------
+// --- bytes in ------------------------------------------------------------------------------------------------------
 
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
@@ -229,8 +227,7 @@ bool Connection::next(Event& event) {
     return false;
 }
 
-// --- bytes out
-// --------------------------------------------------------------------------------------------------------
+// --- bytes out -----------------------------------------------------------------------------------------------------
 
 std::size_t Connection::tx(std::span<Bytes> out) {
     last_words_ = false;
@@ -310,8 +307,7 @@ bool Connection::take_half_close() {
     return fin_wanted_ && sent && std::exchange(fin_wanted_, false);
 }
 
-// --- time and the end
-// -------------------------------------------------------------------------------------------------
+// --- time and the end ----------------------------------------------------------------------------------------------
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;

@@ -47,6 +47,8 @@ public:
     [[nodiscard]] bool has_last_words() const noexcept;
     /// What is being done in stage `handshake`: `proxy`, `tls` or `upgrade`.
     [[nodiscard]] Phase phase() const noexcept;
+    /// When that began.
+    [[nodiscard]] TimePoint step_began_at() const noexcept { return step_began_; }
     /// What the handshakes agreed on; from stage `session` on.
     [[nodiscard]] Handshake& handshake() noexcept { return handshake_; }
     [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }

@@ -81,7 +81,7 @@ void Dialer::on_timeout(TimePoint now) {
         return fail(Error(Errc::resolve_timeout, Phase::resolve));
     }
     for (std::size_t i = 0; i < attempts_.size();) {
-        if (now < attempts_[i].deadline) {
+        if (now < deadline_of(attempts_[i])) {
             ++i;
             continue;
         }
@@ -111,12 +111,12 @@ std::optional<TimePoint> Dialer::deadline() const noexcept {
     if (lookup_ != 0) return lookup_deadline_;
     std::optional<TimePoint> next;
     if (!waiting_.empty()) next = next_start_;
-    for (const Attempt& attempt : attempts_) next = earlier(next, attempt.deadline);
+    for (const Attempt& attempt : attempts_) next = earlier(next, deadline_of(attempt));
     return next;
 }
 
 void Dialer::start_next(TimePoint now) {
-    Attempt attempt{.id = next_id_++, .address = waiting_.back(), .deadline = now + timeouts_.connect};
+    Attempt attempt{.id = next_id_++, .address = waiting_.back(), .began = now};
     waiting_.pop_back();
     next_start_ = now + stagger;
     Command command;
@@ -128,12 +128,17 @@ void Dialer::start_next(TimePoint now) {
     attempts_.push_back(attempt);
 }
 
-/// The error of the whole is that of the address tried first; what became of each stands in its detail.
+/// The error of the whole is that of the address that failed first; what became of each, and when, stands in its
+/// detail.
 void Dialer::attempt_failed(std::size_t index, Error error, TimePoint now) {
-    const std::string where = attempts_[index].address.to_string();
+    const Attempt attempt = attempts_[index];
+    const bool one_of_many = error_ || attempts_.size() > 1 || !waiting_.empty();
     attempts_.erase(attempts_.begin() + static_cast<std::ptrdiff_t>(index));
     error.phase = Phase::connect;
-    std::string detail = where + (error.detail.empty() ? "" : ": " + error.detail);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - attempt.began);
+    std::string detail = attempt.address.to_string();
+    if (one_of_many && took.count() != 0) detail += " after " + duration_text(took);
+    if (!error.detail.empty()) detail += ": " + error.detail;
     if (error_) {
         error_.detail += "; " + detail + (error.detail.empty() ? ": " + error.code.message() : "");
     } else {

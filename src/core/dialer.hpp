@@ -49,11 +49,14 @@ private:
     struct Attempt {
         StreamId id = 0;
         Address address;
-        TimePoint deadline;
+        TimePoint began;
     };
 
     void start_next(TimePoint now);
     void attempt_failed(std::size_t index, Error error, TimePoint now);
+    [[nodiscard]] TimePoint deadline_of(const Attempt& attempt) const noexcept {
+        return attempt.began + timeouts_.connect;
+    }
     void give_up(StreamId id);
     void fail(Error error);
 

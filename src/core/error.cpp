@@ -98,6 +98,7 @@ std::string_view condition_name(Condition condition) noexcept {
 std::string_view phase_name(Phase phase) noexcept {
     switch (phase) {
         case Phase::none: return "none";
+        case Phase::prepare: return "prepare";
         case Phase::resolve: return "resolve";
         case Phase::connect: return "connect";
         case Phase::proxy: return "proxy";
@@ -107,6 +108,12 @@ std::string_view phase_name(Phase phase) noexcept {
         case Phase::closing: return "closing";
     }
     return "unknown";
+}
+
+std::string duration_text(std::chrono::microseconds duration) {
+    const bool seconds = duration >= std::chrono::seconds(1);
+    const auto tenths = duration.count() / (seconds ? 100'000 : 100);
+    return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + (seconds ? " s" : " ms");
 }
 
 std::string_view Response::header(std::string_view name) const noexcept {
@@ -130,6 +137,7 @@ std::string Error::message() const {
     if (!peer.empty()) line += peer + ": ";
     line += code.message();
     if (!detail.empty()) line += ": " + detail;
+    if (elapsed >= std::chrono::microseconds(100)) line += " (after " + duration_text(elapsed) + ")";
     return line;
 }
 

@@ -133,8 +133,7 @@ MbedtlsEngine::MbedtlsEngine(MbedtlsContext& context, const std::string& host, s
     if (offered_ != nullptr && mbedtls_ssl_set_session(ssl_.get(), offered_->get()) != 0) offered_.reset();
 }
 
-// --- bytes
-// ------------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------------------------------------
 
 int MbedtlsEngine::receive(void* user, unsigned char* out, std::size_t size) {
     Bytes* in = static_cast<MbedtlsEngine*>(user)->in_;
@@ -208,8 +207,7 @@ void MbedtlsEngine::shutdown(std::string& out) {
     if (complete_ && !error_) mbedtls_ssl_close_notify(ssl_.get());
 }
 
-// --- trust
-// ------------------------------------------------------------------------------------------------------------
+// --- trust ---------------------------------------------------------------------------------------------------------
 
 /// Called for each certificate of the chain, the root first.
 int MbedtlsEngine::on_verify(void* user, mbedtls_x509_crt* certificate, int depth, std::uint32_t* flags) {
@@ -264,8 +262,7 @@ Info MbedtlsEngine::info() const {
     return info;
 }
 
-// --- errors
-// -----------------------------------------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------------------------------------
 
 Engine::Status MbedtlsEngine::fail(Error error) {
     error.phase = Phase::tls;

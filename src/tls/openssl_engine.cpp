@@ -165,8 +165,7 @@ bool OpensslEngine::set_name() {
     return X509_VERIFY_PARAM_set1_host(param, host_.data(), host_.size()) == 1;
 }
 
-// --- bytes
-// ------------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------------------------------------
 
 BIO_METHOD* OpensslEngine::bio_method() {
     static BIO_METHOD* const method = [] {
@@ -261,8 +260,7 @@ void OpensslEngine::shutdown(std::string& out) {
     if (complete_ && !error_) SSL_shutdown(ssl_.get());
 }
 
-// --- trust
-// ------------------------------------------------------------------------------------------------------------
+// --- trust ---------------------------------------------------------------------------------------------------------
 
 int OpensslEngine::on_verify(int ok, X509_STORE_CTX* store) {
     const auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
@@ -322,8 +320,7 @@ Info OpensslEngine::info() const {
     return info;
 }
 
-// --- errors
-// -----------------------------------------------------------------------------------------------------------
+// --- errors --------------------------------------------------------------------------------------------------------
 
 Engine::Status OpensslEngine::fail(Error error) {
     error.phase = Phase::tls;

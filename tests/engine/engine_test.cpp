@@ -134,8 +134,7 @@ protected:
     }
 };
 
-// --- conversations
-// ----------------------------------------------------------------------------------------------------
+// --- conversations -------------------------------------------------------------------------------------------------
 
 TEST_P(EngineTest, TalksWithEveryVersion) {
     for (const int version : versions()) {
@@ -238,8 +237,7 @@ TEST_P(EngineTest, Alpn) {
     }
 }
 
-// --- trust
-// ------------------------------------------------------------------------------------------------------------
+// --- trust ---------------------------------------------------------------------------------------------------------
 
 TEST_P(EngineTest, EverySourceOfTrust) {
     for (const TlsSource& source :
@@ -348,8 +346,7 @@ TEST_P(EngineTest, SniIsNotForAddresses) {
     }
 }
 
-// --- versions and client certificates
-// -----------------------------------------------------------------------------------
+// --- versions and client certificates ------------------------------------------------------------------------------
 
 TEST_P(EngineTest, VersionsThatDoNotMeet) {
     const Error old = outcome(trusting(), {.min_version = TLS1_1_VERSION, .max_version = TLS1_1_VERSION});
@@ -419,8 +416,7 @@ TEST_P(EngineTest, SettingsThatCannotBeUsed) {
          "min_version");
 }
 
-// --- sessions and secrets
-// ---------------------------------------------------------------------------------------------
+// --- sessions and secrets ------------------------------------------------------------------------------------------
 
 TEST_P(EngineTest, SessionsAreResumed) {
     for (const int version : versions()) {

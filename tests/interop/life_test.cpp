@@ -2,6 +2,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -395,6 +396,102 @@ TEST(Stress, RandomCallsFromEverywhere) {
         client.reset();
         gone = true;
     }
+}
+
+// --- attempts that the program prepares ----------------------------------------------------------------------------
+
+/// Tells the client the request that it has made, and ends the connection.
+void tell_request(Peer& peer) {
+    const std::string request = peer.read_request();
+    peer.send(Peer::accept(request) + frame(1, request));
+}
+
+TEST(Preparing, EachAttemptHasAFreshToken) {
+    ScriptedServer server(tell_request);
+    Config config = short_config("");
+    config.reconnect = {.delay = 1ms};
+    int asked = 0;
+    std::vector<std::string> requests;
+    std::promise<void> twice;
+    Client client{config};
+    ASSERT_FALSE(client.before_attempt([&](Attempt& attempt) {
+        attempt.url = server.url("/" + std::to_string(++asked));
+        attempt.bearer_token = "token" + std::to_string(asked);
+    }));
+    ASSERT_FALSE(client.on_message([&](MessageView message) {
+        requests.emplace_back(message.text());
+        if (requests.size() == 2) twice.set_value();
+    }));
+    ASSERT_FALSE(client.start());
+    ASSERT_EQ(twice.get_future().wait_for(bearable), std::future_status::ready);
+    client.stop();
+    for (const std::size_t i : {0u, 1u}) {
+        const std::string number = std::to_string(i + 1);
+        EXPECT_NE(requests[i].find("GET /" + number + " "), std::string::npos) << requests[i];
+        EXPECT_NE(requests[i].find("Authorization: Bearer token" + number + "\r\n"), std::string::npos) << requests[i];
+    }
+}
+
+TEST(Preparing, TheAnswerMayComeLaterFromAnyThread) {
+    ScriptedServer server(echo);
+    Client client{short_config("ws://not-this-one.test/")};
+    std::promise<PendingAttempt> asked;
+    ASSERT_FALSE(client.before_attempt([&](PendingAttempt pending) { asked.set_value(std::move(pending)); }));
+    std::thread answering([&] {
+        PendingAttempt pending = asked.get_future().get();
+        EXPECT_EQ(pending.number(), 1u);
+        EXPECT_EQ(pending->url, "ws://not-this-one.test/");
+        EXPECT_EQ(client.state(), State::connecting);
+        pending->url = server.url();
+        pending.go();
+        pending.go();  // once is enough
+    });
+    const Error error = client.connect();
+    EXPECT_FALSE(error) << error.message();
+    answering.join();
+}
+
+TEST(Preparing, WhoThrowsOrLetsGoOrSaysNoFailsTheAttempt) {
+    const std::pair<std::function<void(PendingAttempt)>, const char*> answers[] = {
+        {[](PendingAttempt pending) { pending.fail("no token today"); }, "no token today"},
+        {[](const PendingAttempt&) {}, "without an answer"},
+        {[](const PendingAttempt&) { throw std::runtime_error("no vault"); }, "without an answer"},
+    };
+    for (const auto& [answer, why] : answers) {
+        Client client{short_config("ws://127.0.0.1:1/")};
+        ASSERT_FALSE(client.before_attempt(answer));
+        const Error error = client.connect();
+        EXPECT_EQ(error, Errc::prepare_failed) << error.message();
+        EXPECT_NE(error.message().find(why), std::string::npos) << error.message();
+        EXPECT_EQ(error.phase, Phase::prepare);
+    }
+    Client client{short_config("ws://127.0.0.1:1/")};
+    std::promise<std::string> told;
+    ASSERT_FALSE(client.before_attempt([](Attempt&) { throw std::runtime_error("no vault"); }));
+    ASSERT_FALSE(client.on_error([&](const Error& error, bool is_final) {
+        if (!is_final) told.set_value(error.message());
+    }));
+    EXPECT_EQ(client.connect(), Errc::prepare_failed);
+    EXPECT_NE(told.get_future().get().find("no vault"), std::string::npos);
+}
+
+TEST(Preparing, TheQuestionMayOutliveItsClient) {
+    std::optional<PendingAttempt> kept;
+    std::promise<void> asked;
+    {
+        Client client{short_config("ws://127.0.0.1:1/")};
+        ASSERT_FALSE(client.before_attempt([&](PendingAttempt pending) {
+            kept.emplace(std::move(pending));
+            asked.set_value();
+        }));
+        ASSERT_FALSE(client.start());
+        ASSERT_EQ(asked.get_future().wait_for(bearable), std::future_status::ready);
+        const auto before = Clock::now();
+        EXPECT_FALSE(client.stop(bearable));
+        EXPECT_LT(Clock::now() - before, bearable) << "nobody waits for the answer";
+    }
+    kept->go();
+    kept.reset();
 }
 
 }  // namespace

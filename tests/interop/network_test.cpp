@@ -133,8 +133,7 @@ void expect_contains(const std::string& text, const std::string& part) {
     EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
-// --- proxies
-// ----------------------------------------------------------------------------------------------------------
+// --- proxies -------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> tinyproxy(const Folder& folder, std::uint16_t port, const std::string& more = {}) {
     return {"/usr/bin/tinyproxy", "-d", "-c",
@@ -253,8 +252,7 @@ TEST_F(Network, ProxiesThatMisbehave) {
     }
 }
 
-// --- TLS fronts
-// -------------------------------------------------------------------------------------------------------
+// --- TLS fronts ----------------------------------------------------------------------------------------------------
 
 TEST_F(Network, NginxInFrontOfTheServer) {
     const Front front([](const Folder& folder, std::uint16_t port) {
@@ -327,8 +325,7 @@ TEST_F(Network, SchemesThatDoNotFitThePort) {
     EXPECT_TRUE(plain == Condition::handshake_failed || plain == Condition::closed) << plain.message();
 }
 
-// --- addresses and sockets
-// --------------------------------------------------------------------------------------------
+// --- addresses and sockets -----------------------------------------------------------------------------------------
 
 TEST_F(Network, AddressesOfTheConfiguration) {
     Config one = config("ws://elsewhere.test:" + std::to_string(plain_port_));
@@ -394,8 +391,7 @@ TEST_F(Network, SettingsThatCannotBeUsed) {
     EXPECT_TRUE(refused([](Config& c) { c.addresses = {{"host", 80, "name"}}; }));
 }
 
-// --- redirects and credentials
-// ----------------------------------------------------------------------------------------
+// --- redirects and credentials -------------------------------------------------------------------------------------
 
 TEST_F(Network, RedirectsAreFollowed) {
     for (const char* status : {"301", "302", "303", "307", "308"}) {

@@ -46,6 +46,7 @@ Client::Client(Schedule& schedule, Network& network, Config config)
 
 Error Client::start(StartMode mode) {
     const State before = core_.state();
+    core_.prepare_attempts(on_prepare != nullptr);
     Error error = core_.start(mode, schedule_.now());
     if (!error) {
         judge_.on_start();
@@ -92,6 +93,14 @@ std::error_code Client::close(CloseCode code, std::string_view reason) {
     schedule_.trace("close", static_cast<std::uint64_t>(error.value()));
     pump();
     return error;
+}
+
+void Client::prepared(StreamId id, const Attempt& attempt, const Error& error) {
+    const auto call = [&] { core_.on_prepared(id, attempt, error, schedule_.now()); };
+    if (lookups_.erase(id) == 0) return expect_nothing("an answer to an abandoned attempt", call);
+    call();
+    step("prepared", id);
+    pump();
 }
 
 void Client::resume() {
@@ -179,6 +188,11 @@ void Client::carry_out(const Command& command) {
     const StreamId id = command.id;
     const auto socket = sockets_.find(id);
     switch (command.kind) {
+        case Command::Kind::prepare:
+            if (!used_ids_.insert(id).second) schedule_.offence("an id is used twice");
+            lookups_.insert(id);
+            if (on_prepare) on_prepare(id, command.attempt);
+            return;
         case Command::Kind::resolve:
             if (!used_ids_.insert(id).second) schedule_.offence("an id is used twice");
             lookups_.insert(id);
@@ -432,6 +446,7 @@ void Client::spurious_calls() {
     if (schedule_.random().chance(faults.stray_answer)) {
         expect_nothing("a stray answer", [&] {
             const Address address{};
+            core_.on_prepared(stray_id, {.url = "ws://stray.test/"}, {}, now);
             core_.on_resolved(stray_id, {&address, 1}, {}, now);
             core_.on_connected(stray_id, {}, now);
             core_.on_connected(stray_id, Errc::connection_refused, now);

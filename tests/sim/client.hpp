@@ -62,6 +62,9 @@ public:
     std::error_code send_part(Opcode opcode, std::string_view payload, bool fin, SendOptions options = {});
     std::error_code ping(std::string_view payload);
     std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// If set, each attempt of the lives to come is prepared: the answer is `prepared`, at any time but not inside it.
+    std::function<void(StreamId, std::uint32_t attempt)> on_prepare;
+    void prepared(StreamId id, const Attempt& attempt, const Error& error = {});
     /// Takes no events until `resume`.
     void pause() { paused_ = true; }
     void resume();

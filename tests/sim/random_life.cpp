@@ -31,6 +31,15 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
     std::vector<std::string> names(addresses, addresses + count);
     for (const std::string& name : names) servers_.push_back(&world_.server(name, 80, draw_behaviour()));
     world_.dns("host", names);
+    if (random_.chance(0.3)) {
+        client_->on_prepare = [this](StreamId id, std::uint32_t) {
+            if (storm_ && random_.chance(0.05)) return;  // no answer at all
+            const Error error = storm_ && random_.chance(0.1) ? Error(Errc::prepare_failed) : Error();
+            world_.after(some_time(0, 500), [this, id, error] {
+                client_->prepared(id, {.url = config_.url, .bearer_token = "token"}, error);
+            });
+        };
+    }
     if (!while_lent_) return;
     // What is sent there has to be written too, so it must come to an end.
     client_->while_lent = [this, left = 200]() mutable {

@@ -156,8 +156,7 @@ Error handlers_in_use() {
     return client.receive(1ms).error();
 }
 
-// --- proxies, TLS and redirects
-// ---------------------------------------------------------------------------------------
+// --- proxies, TLS and redirects ------------------------------------------------------------------------------------
 
 /// An HTTP proxy answers like this, and then nothing, or the end.
 Error through_proxy(const std::string& answer, bool ends = false) {
@@ -176,6 +175,15 @@ Config secure() {
     Config one = config();
     one.url = "wss://host.example/";
     return one;
+}
+/// The program's answer to `prepare`.
+Error prepared(const Attempt& attempt, const Error& error) {
+    DrivenCore core(config());
+    core->prepare_attempts(true);
+    EXPECT_FALSE(core.start());
+    core->on_prepared(core.expect(Command::Kind::prepare).id, attempt, error, core.now());
+    core.take();
+    return core.error;
 }
 /// The TLS library fails like this.
 Error over_tls(Errc failure) {
@@ -451,6 +459,7 @@ const std::map<Errc, std::function<Error()>>& triggers() {
         {Errc::redirect_location, [] { return redirected({""}); }},
         {Errc::redirect_insecure, [] { return redirected({"ws://host.example/"}, true); }},
         {Errc::redirect_loop, [] { return redirected({"/1", "ws://host.example/"}); }},
+        {Errc::prepare_failed, [] { return prepared({}, Errc::prepare_failed); }},
         {Errc::handler_threw, thrown_by_handler},
         {Errc::would_deadlock, [] { return inside_handler([](Client& client) { return client.connect(); }); }},
         {Errc::handlers_in_use, handlers_in_use},
@@ -504,6 +513,12 @@ TEST(Error, SaysWhereWhoAndWhat) {
     Error error(Errc::upgrade_refused, Phase::upgrade, "404 Not Found");
     error.peer = "localhost:80 (127.0.0.1)";
     EXPECT_EQ(error.message(), "upgrade with localhost:80 (127.0.0.1): the server refused the upgrade: 404 Not Found");
+    error.elapsed = std::chrono::microseconds(99);
+    EXPECT_EQ(error.message().find("after"), std::string::npos);
+    error.elapsed = std::chrono::microseconds(12'345);
+    EXPECT_NE(error.message().find("404 Not Found (after 12.3 ms)"), std::string::npos) << error.message();
+    error.elapsed = std::chrono::seconds(10);
+    EXPECT_NE(error.message().find("404 Not Found (after 10.0 s)"), std::string::npos) << error.message();
     EXPECT_EQ(Error().message(), "success");
     EXPECT_EQ(Error(Errc::url_empty).message(), "the URL is empty");
 }

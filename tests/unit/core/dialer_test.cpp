@@ -37,6 +37,7 @@ public:
                     break;
                 case Command::Kind::close: lines.push_back("close " + name(command.id)); break;
                 case Command::Kind::half_close: lines.emplace_back("half_close"); break;
+                case Command::Kind::prepare: lines.emplace_back("prepare"); break;
             }
         }
         return lines;
@@ -129,6 +130,16 @@ TEST(DialerTest, TheErrorIsThatOfTheFirstAndNamesThemAll) {
     EXPECT_EQ(bench.dialer.error().phase, Phase::connect);
     EXPECT_NE(bench.dialer.error().detail.find("192.0.2.1"), std::string::npos);
     EXPECT_NE(bench.dialer.error().detail.find("192.0.2.2: there is no route"), std::string::npos);
+}
+
+TEST(DialerTest, WhatBecameOfEachAddressAndAfterHowLong) {
+    Bench bench;
+    bench.resolve({v4(1), v4(2)});
+    bench.pass(250ms);
+    bench.connected(1, Errc::connection_refused, 260ms);
+    bench.pass(10s);
+    EXPECT_EQ(bench.dialer.error().detail,
+              "192.0.2.2 after 10.0 ms; 192.0.2.1 after 10.0 s: connecting took longer than timeouts.connect");
 }
 
 TEST(DialerTest, AnAttemptThatHangsIsGivenUp) {

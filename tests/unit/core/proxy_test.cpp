@@ -11,8 +11,7 @@ namespace {
 using Ending = HandshakeCase::Ending;
 using std::string_literals::operator""s;
 
-// --- CONNECT
-// ----------------------------------------------------------------------------------------------------------
+// --- CONNECT -------------------------------------------------------------------------------------------------------
 
 struct ConnectBench {
     ConnectBench(std::string_view where = "wss://host.test/", std::string_view through = "http://proxy.test") {
@@ -103,8 +102,7 @@ TEST(ProxyConnect, EndAndDeadline) {
               Errc::proxy_refused);
 }
 
-// --- SOCKS5
-// -----------------------------------------------------------------------------------------------------------
+// --- SOCKS5 --------------------------------------------------------------------------------------------------------
 
 struct SocksBench {
     SocksBench(std::string_view through = "socks5h://proxy.test", std::string_view where = "ws://host.test:258/") {

@@ -10,10 +10,10 @@ int main() {
     std::puts(
         "`tern::Error::message()` puts these texts into one line with the phase, the peer and what exactly was wrong.");
     std::puts(
-        "*Close code*: what the peer is told when a connection fails with the error. *Retry*: whether an automatic");
+        "*Close code*: what the peer is told when a connection fails with the error. *Retry*: whether and when the");
     std::puts(
-        "reconnect tries again; a refusal (`upgrade_refused`) with a status 3xx or 4xx other than 408, 425 and 429 is "
-        "final too.");
+        "client tries again by itself (`tern::Retry`); docs/reconnecting.md says how, and what an HTTP status or the");
+    std::puts("peer's close code changes about it.");
     tern::Condition condition{};
     for (const tern::ErrorRow& row : tern::error_table()) {
         if (row.condition != condition) {
@@ -23,7 +23,8 @@ int main() {
         }
         const std::string close_code = row.close_code == 0 ? "" : std::to_string(row.close_code);
         std::printf("| `%s` | %d | %s | %s | %s |\n", std::string(row.name).c_str(), static_cast<int>(row.code),
-                    close_code.c_str(), row.retry ? "yes" : "no", std::string(row.text).c_str());
+                    close_code.c_str(), std::string(tern::retry_name(row.retry)).c_str(),
+                    std::string(row.text).c_str());
     }
     return 0;
 }

@@ -117,8 +117,11 @@ public:
     std::error_code on_open(std::function<void(const Handshake&)> handler);
     /// A connection that was open has ended. Last call if `!info.will_reconnect`.
     std::error_code on_close(std::function<void(const CloseInfo&)> handler);
-    /// An attempt to connect failed (the client tries again, or gives up: `is_final`), or a handler threw.
+    /// An attempt to connect failed (the client tries again, or gives up: `is_final`), or to switch, or a handler
+    /// threw.
     std::error_code on_error(std::function<void(const Error&, bool is_final)> handler);
+    /// What became of a message whose number was asked for (`SendOptions::number`); the error says why it was dropped.
+    std::error_code on_fate(std::function<void(std::uint64_t number, Fate fate, const Error& why)> handler);
     /// Every event, those above included, before the handler of its kind.
     std::error_code on_event(std::function<void(const Event&)> handler);
 
@@ -143,6 +146,18 @@ public:
     /// While no connection is open it ends the attempt. Errors: `invalid_close_code`, `invalid_close_reason` (over 123
     /// bytes or not UTF-8), `not_connected` (idle), `already_closing`.
     std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// The network has changed (another interface, a resume from sleep): a wait for the next attempt ends now, delays
+    /// begin small again, and an open connection is asked for a sign of life, with the deadline of the keepalive.
+    void reconnect_now();
+    /// Makes a new connection, with a fresh `before_attempt`, and lets it take the place of the open one between two
+    /// messages: event `switched`, and none of an end. What the old one has received is still delivered. If it cannot
+    /// be made (`on_error`) the old one stays. Errors: `not_connected`.
+    std::error_code refresh();
+    /// Delivers no events until `resume`; what arrives stays in the network, so that TCP slows the peer down. The
+    /// peer's pings are not answered meanwhile either. `stop` is not held up by it.
+    void pause();
+    void resume();
+
     /// Ends the life of this client: closes an open connection with 1001 and waits, at most `timeouts.stop`, for queued
     /// messages and the closing handshake; then drops it. When it returns, no handler runs, and `start` may be called
     /// again. Inside a handler it cannot wait: it begins the same and returns at once.
@@ -153,14 +168,18 @@ public:
 
     // --- sending ---------------------------------------------------------------------------------------------------
 
-    /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks. Inside
-    /// a handler, messages are gathered and leave together when it returns. Errors: `not_connected`, `already_closing`,
-    /// `send_queue_full`, `outgoing_text_not_utf8`, `message_in_progress`. After an error nothing of it was sent.
-    std::error_code send_text(std::string_view text);
-    std::error_code send_binary(Bytes bytes);
+    /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks unless
+    /// `options.wait` says so (not inside a handler: there it is as 0). Inside a handler, messages are gathered and
+    /// leave together when it returns. Errors: `not_connected`, `already_closing`, `send_queue_full`,
+    /// `outgoing_text_not_utf8`, `message_in_progress`. After an error nothing of it was sent.
+    std::error_code send_text(std::string_view text, const SendOptions& options = {});
+    std::error_code send_binary(Bytes bytes, const SendOptions& options = {});
     /// Sends one fragment of a message: `opcode` text or binary begins it, `continuation` goes on, `fin` ends it. Other
     /// messages get `message_in_progress` meanwhile.
-    std::error_code send_part(Opcode opcode, Bytes bytes, bool fin);
+    std::error_code send_part(Opcode opcode, Bytes bytes, bool fin, const SendOptions& options = {});
+    /// Waits until the kernel has everything that was sent, at most `limit`. Errors: `call_timeout`, `not_connected`,
+    /// `would_deadlock` inside a handler.
+    std::error_code drain(std::chrono::milliseconds limit);
     /// Sends a ping of at most 125 bytes; the pong comes as `Event::Kind::pong`. Keepalive needs no help from this.
     std::error_code ping(std::string_view payload = {});
 

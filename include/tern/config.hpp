@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <tern/error.hpp>
+#include <tern/message.hpp>
 
 namespace tern {
 
@@ -60,13 +61,59 @@ struct Keepalive {
     std::chrono::milliseconds pong_timeout{20'000};
 };
 
-/// What happens when a connection is lost or cannot be made. Errors that another attempt cannot mend (docs/errors.md)
-/// are final at once.
+/// Another class than the table's for some endings. Fields that are set have to match, all of them.
+struct RetryRule {
+    Errc error{};        ///< Not set: any.
+    int status = 0;      ///< Of a refusal (HTTP). 0: any.
+    CloseCode close{0};  ///< In the peer's Close. 0: any, and none.
+    Retry retry = Retry::backoff;
+};
+
+/// What happens when a connection is lost or cannot be made. What another attempt cannot mend is final at once;
+/// docs/reconnecting.md has the classes.
 struct Reconnect {
     bool enabled = true;
-    std::chrono::milliseconds delay{1'000};  ///< Before the next attempt.
-    double jitter = 0.5;             ///< The delay is varied by up to this fraction of itself, both ways. 0 to 1.
-    std::uint32_t max_attempts = 0;  ///< In a row without an open connection; 0: no limit.
+    /// Each delay is drawn between `min_delay` and a bound, which is twice `min_delay` at first and doubles with each
+    /// failure until it is `max_delay`. The same value in both: that delay, always.
+    std::chrono::milliseconds min_delay{500};
+    std::chrono::milliseconds max_delay{60'000};
+    /// For `Retry::later`. The defaults are those of the IANA registry for close code 1012.
+    std::chrono::milliseconds min_later{5'000};
+    std::chrono::milliseconds max_later{30'000};
+    /// A connection that was open for so long resets the delays and limits. One that ended sooner counts as a failure,
+    /// so that a server which accepts and closes is not stormed.
+    std::chrono::milliseconds stable_after{10'000};
+    /// A server's Retry-After is honoured up to this. 0: it is ignored.
+    std::chrono::milliseconds max_retry_after{300'000};
+    std::uint32_t max_attempts = 0;              ///< In a row without a stable connection; 0: no limit.
+    std::chrono::milliseconds give_up_after{0};  ///< Since the start or the last stable connection; 0: no limit.
+    /// `Config::endpoints` in a random order, another one each time all were tried; otherwise in the order given.
+    bool random_endpoints = false;
+    /// The first that matches beats the table.
+    std::vector<RetryRule> rules;
+    /// When the peer says that it goes away (1001) or restarts (1012), connect anew at once and go on there without a
+    /// `closed` event in between (`switched`).
+    bool make_before_break = true;
+};
+
+/// What becomes of messages that are sent while no connection is open.
+struct OfflineQueue {
+    enum class Full : std::uint8_t {
+        reject,       ///< `send` says `send_queue_full`.
+        drop_oldest,  ///< The oldest make room.
+        drop_newest,  ///< The new one is accepted and dropped at once.
+    };
+    /// Bytes of messages that may wait. 0: none; `send` says `not_connected`. With a queue, messages that the kernel
+    /// has not got when a connection ends wait for the next one too; for this they are kept until then.
+    std::size_t max_bytes = 0;
+    Full when_full = Full::reject;
+    std::chrono::milliseconds expire_after{0};  ///< Older messages are dropped. 0: never.
+};
+
+/// Marks in the bytes that wait to be sent.
+struct WaterMarks {
+    std::size_t high = 1u << 20u;  ///< From here on: event `congested`. 0: never.
+    std::size_t low = 0;           ///< Down to here, after it was congested or the kernel had refused: `writable`.
 };
 
 /// The variables of the environment that name proxies.
@@ -185,6 +232,9 @@ struct Config {
     /// ws:// or wss://[user[:password]@]host[:port][/path][?query]; RFC 6455 section 3, RFC 3986. Names may be
     /// internationalised.
     std::string url;
+    /// More URLs of the same service, for when that one cannot be reached: all of them are tried before a delay. One
+    /// that fails for good (`Retry::never`) is struck out until the next start; the life ends when none is left.
+    std::vector<std::string> endpoints;
 
     /// Offered in this order (RFC 6455 section 1.9). Each a token, none twice.
     std::vector<std::string> subprotocols;
@@ -230,6 +280,8 @@ struct Config {
     Limits limits;
     Keepalive keepalive;
     Reconnect reconnect;
+    OfflineQueue offline_queue;
+    WaterMarks water_marks;
 };
 
 }  // namespace tern

@@ -41,9 +41,6 @@
 
 namespace tern {
 
-/// The time of a monotonic clock, as told by the driver.
-using TimePoint = std::chrono::steady_clock::time_point;
-
 /// What the handshake needs from a cryptographic library. Calls need no lock: an object is used by one core at a time,
 /// or is thread-safe (`default_crypto()` is).
 class Crypto {
@@ -93,16 +90,11 @@ struct Command {
     };
     Kind kind = Kind::close;
     StreamId id = 0;
-    std::string host;  ///< `resolve`: a name or an address literal, without brackets.
+    std::string
+        host;  ///< `resolve`: a name or an address literal, without brackets. `prepare`: the URL whose turn it is.
     std::uint16_t port = 0;
     Address address;            ///< `connect`.
     std::uint32_t attempt = 0;  ///< `prepare`: as in the event `connecting`.
-};
-
-/// What `send` can be told beside the bytes.
-struct SendOptions {
-    /// Overrides `Config::check_outgoing_text`.
-    bool trusted_utf8 = false;
 };
 
 /// How `start` treats the first attempt.
@@ -135,12 +127,22 @@ public:
     /// ready when this returns. Does nothing when idle.
     void stop(TimePoint now);
 
-    /// A whole message. Copied; what was accepted is sent in order. Group `send`.
-    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options = {});
+    /// The network has changed: a wait for the next attempt ends now, delays begin small again, and an open connection
+    /// is asked for a sign of life (a ping with the deadline of the keepalive). Does nothing when idle.
+    void reconnect_now(TimePoint now);
+    /// Makes a second connection (an attempt like any other: `prepare`, endpoints, deadlines), lets it take the place
+    /// of the open one between two messages (`switched`), and closes that one when its messages have left. What it has
+    /// received is delivered until its end. When it cannot be made (`switch_failed`) the old one stays, and another
+    /// attempt follows as `Config::reconnect` says. Errors: `not_connected`.
+    std::error_code refresh(TimePoint now);
+
+    /// A whole message. Copied; what was accepted is sent in order. Without an open connection it is `not_connected`,
+    /// or waits in the offline queue. Call `settle` soon if `needs_settle()` then. Group `send`.
+    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options = {});
     /// One fragment of a message that is sent in parts: `opcode` text or binary begins it, `continuation` goes on,
     /// `fin` ends it. Other messages have to wait until it is finished (`message_in_progress`); pings need not. Group
     /// `send`.
-    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options = {});
+    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options = {});
     /// Group `send`.
     [[nodiscard]] std::error_code ping(Bytes payload);
     /// Begins the closing handshake and ends reconnecting. What was sent before goes out first; code `no_status` sends
@@ -185,8 +187,8 @@ public:
     [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);
     /// The kernel took the first `n` bytes of what `tx` gave; 0 when it would block. Ends the loan. Group `send`.
     void tx_consume(StreamId id, std::size_t n);
-    /// The stream that has or may get bytes to send; empty when there is none. Group `send`.
-    [[nodiscard]] std::optional<StreamId> writable_stream() const noexcept;
+    /// `settle` would make events or move the deadline because of what was sent. Group `send`.
+    [[nodiscard]] bool needs_settle() const noexcept;
     /// When `on_timeout` is to be called; empty: nothing is waited for.
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
 

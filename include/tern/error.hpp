@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ enum class Condition : std::uint8_t {
     misuse,              ///< A call that cannot be carried out; it never changes the connection.
 };
 
+/// One more than the largest `Condition`, for arrays.
+inline constexpr std::size_t condition_count = static_cast<std::size_t>(Condition::misuse) + 1;
+
 /// The category of `Errc`; its name is "tern". Thread-safe.
 const std::error_category& error_category() noexcept;
 /// The category of `Condition`; its name is "tern.condition". Thread-safe.
@@ -44,13 +48,23 @@ const std::error_category& condition_category() noexcept;
 std::error_code make_error_code(Errc code) noexcept;
 std::error_condition make_error_condition(Condition condition) noexcept;
 
+/// What an ending means for the next attempt to connect.
+enum class Retry : std::uint8_t {
+    never,    ///< Another attempt cannot mend it.
+    backoff,  ///< After a delay that grows with each failure.
+    at_once,  ///< Once without a delay, if the connection had been stable; otherwise as `backoff`.
+    later,    ///< After a longer delay: the peer has said that it is overloaded or restarting.
+};
+/// "never", "backoff", ...
+std::string_view retry_name(Retry retry) noexcept;
+
 /// One row of the error table.
 struct ErrorRow {
     Errc code;
     std::string_view name;
     Condition condition;
     std::uint16_t close_code;   ///< Sent to the peer when a connection fails with this error; 0: no Close frame.
-    bool retry;                 ///< Does connecting again make sense?
+    Retry retry;                ///< Does connecting again make sense, and when?
     std::string_view esp_type;  ///< Espressif's error type, by name.
     std::string_view text;
 };

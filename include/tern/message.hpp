@@ -1,6 +1,7 @@
 // What arrives: messages, chunks, the end of a connection, events, and the numbers.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -79,6 +80,35 @@ struct ChunkView {
     [[nodiscard]] std::string_view text() const noexcept { return as_text(bytes); }
 };
 
+/// The time of a monotonic clock, as told by the driver.
+using TimePoint = std::chrono::steady_clock::time_point;
+
+/// What `send` can be told beside the bytes.
+struct SendOptions {
+    /// Overrides `Config::check_outgoing_text`.
+    bool trusted_utf8 = false;
+    /// Receives the number that the message got, if it was accepted; its fate is told by an event then. Numbers count
+    /// up from 1 and are never used twice by a client. Null: nobody wants to know, and nothing is spent on it.
+    std::uint64_t* number = nullptr;
+    /// In the offline queue a message replaces the one with the same key that waits there. Empty: none.
+    std::string_view key;
+    /// In the offline queue: dropped when it still waits then.
+    TimePoint expires = TimePoint::max();
+    /// How long `Client` may wait for room in the send queue, or for a connection while it makes one. 0: not at all.
+    /// `ClientCore` never waits.
+    std::chrono::milliseconds wait{0};
+};
+
+/// What became of a message that was accepted for sending (`Event::Kind::fate`).
+enum class Fate : std::uint8_t {
+    sent,      ///< The kernel has all of it. Whether it reached the peer is not known to anybody here.
+    dropped,   ///< The connection ended first, or the offline queue was full; the event's `error` says why.
+    expired,   ///< It waited in the offline queue for too long.
+    replaced,  ///< A newer message with the same key took its place in the offline queue.
+};
+/// "sent", "dropped", ...
+std::string_view fate_name(Fate fate) noexcept;
+
 /// What was agreed when the connection was opened. Valid until the handler returns; copy what is to be kept.
 struct Handshake {
     std::string request;      ///< The request's head as it was sent, credentials included.
@@ -113,21 +143,29 @@ struct CloseInfo {
 ///     connecting -> failed
 ///     closed|attempt failed -> reconnecting -> connecting ...
 ///
+/// While `open`, a second connection can take the place of the first (`ClientCore::refresh`, and what
+/// `Reconnect::make_before_break` says): `switched` then stands for the end of the one and the opening of the other.
+/// `fate` comes at any time.
+///
 /// `failed`, and `closed` with `will_reconnect == false`, end a life: nothing follows. Everything that an event refers
 /// to is valid as long as a `MessageView` is.
 struct Event {
     enum class Kind : std::uint8_t {
-        connecting,    ///< An attempt begins; `attempt`.
-        open,          ///< The connection is usable; `handshake`.
-        message,       ///< A whole message; `opcode`, `bytes`.
-        chunk,         ///< A piece of a message; `chunk`.
-        ping,          ///< The peer's ping, which is answered by tern; `bytes`.
-        pong,          ///< A pong, asked for or not; `bytes`, `round_trip` if it answers a ping of ours.
-        writable,      ///< All that was queued has been handed to the kernel, after some of it had to wait.
-        closing,       ///< The peer's Close frame; `close` (code and reason).
-        closed,        ///< The connection that was open has ended; `close`.
-        reconnecting,  ///< The next attempt comes after `delay`; `attempt`, `error`: why it is needed.
-        failed,        ///< Given up; `error`.
+        connecting,  ///< An attempt begins; `attempt`.
+        open,        ///< The connection is usable; `handshake`.
+        message,     ///< A whole message; `opcode`, `bytes`.
+        chunk,       ///< A piece of a message; `chunk`.
+        ping,        ///< The peer's ping, which is answered by tern; `bytes`.
+        pong,        ///< A pong, asked for or not; `bytes`, `round_trip` if it answers a ping of ours.
+        congested,   ///< `water_marks.high` bytes wait to be sent.
+        writable,    ///< What waits is down to `water_marks.low`, after `congested` or after the kernel refused some.
+        fate,        ///< What became of a message; `number`, `fate`, `error` if it was dropped.
+        switched,    ///< A new connection has taken the place of the old one, which is closed; `handshake`.
+        switch_failed,  ///< The connection that was to take its place could not be made; the old one stays. `error`.
+        closing,        ///< The peer's Close frame; `close` (code and reason).
+        closed,         ///< The connection that was open has ended; `close`.
+        reconnecting,   ///< The next attempt comes after `delay`; `attempt`, `error`: why it is needed.
+        failed,         ///< Given up; `error`.
     };
 
     Kind kind = Kind::message;
@@ -140,6 +178,8 @@ struct Event {
     std::uint32_t attempt = 0;  ///< 1 for the first attempt since the start or since the last open connection.
     std::chrono::milliseconds delay{0};
     std::chrono::microseconds round_trip{-1};  ///< Negative: not known.
+    std::uint64_t number = 0;                  ///< Of a message that was sent; see `SendOptions::number`.
+    Fate fate = Fate::sent;
 
     [[nodiscard]] MessageView message() const noexcept { return {opcode, bytes}; }
 };
@@ -170,13 +210,16 @@ struct PhaseTimes {
 struct Stats {
     State state = State::idle;
     std::uint64_t messages_received = 0;
-    std::uint64_t messages_sent = 0;           ///< Accepted for sending.
-    std::uint64_t bytes_received = 0;          ///< From the network, all of it.
-    std::uint64_t bytes_sent = 0;              ///< Handed to the kernel, all of it.
-    std::size_t send_queued = 0;               ///< Bytes accepted and not yet handed to the kernel.
-    std::uint32_t connects = 0;                ///< Connections that were open.
-    std::uint32_t attempts = 0;                ///< Attempts begun.
-    std::uint32_t tls_resumed = 0;             ///< TLS handshakes that resumed an earlier session.
+    std::uint64_t messages_sent = 0;   ///< Accepted for sending.
+    std::uint64_t bytes_received = 0;  ///< From the network, all of it.
+    std::uint64_t bytes_sent = 0;      ///< Handed to the kernel, all of it.
+    std::size_t send_queued = 0;       ///< Bytes accepted and not yet handed to the kernel.
+    std::uint32_t connects = 0;        ///< Connections that were open.
+    std::uint32_t attempts = 0;        ///< Attempts begun.
+    std::uint32_t switches = 0;        ///< Connections that took the place of another one without a gap.
+    std::uint32_t tls_resumed = 0;     ///< TLS handshakes that resumed an earlier session.
+    /// Connections and attempts that ended, by family: `ends[static_cast<std::size_t>(Condition::closed)]`.
+    std::array<std::uint32_t, condition_count> ends{};
     PhaseTimes phases;                         ///< Of the last attempt that led to an open connection.
     std::chrono::microseconds round_trip{-1};  ///< Of the last answered ping; negative: not known.
 };

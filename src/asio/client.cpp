@@ -19,18 +19,13 @@ using Clock = std::chrono::steady_clock;
 /// What a blocking call may need beyond its limit when the machine is busy. Only a handler takes that long.
 constexpr std::chrono::seconds grace{1};
 
-/// Limits beyond a year mean "for ever", and would overflow a time point.
-std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
-    return std::clamp<std::chrono::milliseconds>(limit, std::chrono::milliseconds(0), std::chrono::hours(24 * 365));
-}
-
 }  // namespace
 
 struct PendingAttempt::State {
-    State(std::shared_ptr<driver::Runner> runner, StreamId stream, std::uint32_t count)
-        : client(runner), id(stream), number(count) {
+    State(const std::shared_ptr<driver::Runner>& runner, const Command& command)
+        : client(runner), id(command.id), number(command.attempt) {
         const Config& config = runner->config();
-        attempt = {config.url, config.headers, config.user, config.password, config.bearer_token};
+        attempt = {command.host, config.headers, config.user, config.password, config.bearer_token};
     }
     ~State() { answer(Error(Errc::prepare_failed, Phase::prepare, "before_attempt let go of it without an answer")); }
     State(const State&) = delete;
@@ -71,11 +66,12 @@ public:
     std::function<void(const CloseInfo&)> on_close;
     std::function<void(const Error&, bool)> on_error;
     std::function<void(const Event&)> on_event;
+    std::function<void(std::uint64_t, Fate, const Error&)> on_fate;
     std::function<void(PendingAttempt)> before_attempt;
 
 private:
     [[nodiscard]] bool asks() const override;
-    void ask(StreamId id, std::uint32_t attempt) noexcept override;
+    void ask(const Command& command) noexcept override;
     void on_start(StartMode mode) override;
     void on_idle() override;
     void deliver(const Event& event) noexcept override;
@@ -123,7 +119,8 @@ Error Client::Impl::connect() {
     std::unique_lock lock(mutex_);
     const auto decided = [this] { return opened_ || !started_; };
     // The core ends every attempt in time; only a handler that blocks could hold the outcome back.
-    if (!changed_.wait_for(lock, config().timeouts.attempt + grace, decided)) {
+    const auto attempts = static_cast<std::int64_t>(config().endpoints.size()) + 1;
+    if (!changed_.wait_for(lock, attempts * config().timeouts.attempt + grace, decided)) {
         lock.unlock();
         begin_stop(std::chrono::milliseconds(0));
         return {Errc::call_timeout, Phase::connect, "a handler is still running"};
@@ -132,7 +129,7 @@ Error Client::Impl::connect() {
 }
 
 std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
-    limit = bounded(limit);
+    limit = driver::bounded(limit);
     begin_stop(limit);
     if (on_loop_thread()) return {};
     // Once the limit has passed the loop needs but a moment, unless it is held up by a handler.
@@ -169,9 +166,9 @@ bool Client::Impl::asks() const {
     return before_attempt != nullptr;
 }
 
-void Client::Impl::ask(StreamId id, std::uint32_t attempt) noexcept {
+void Client::Impl::ask(const Command& command) noexcept {
     try {
-        before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), id, attempt)));
+        before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), command)));
     } catch (const std::exception& exception) {
         report_exception(exception.what());
     } catch (...) {
@@ -210,7 +207,11 @@ void Client::Impl::call_handlers(const Event& event) {
         case Event::Kind::closed:
             if (on_close) on_close(*event.close);
             break;
+        case Event::Kind::fate:
+            if (on_fate) on_fate(event.number, event.fate, event.error != nullptr ? *event.error : Error());
+            break;
         case Event::Kind::reconnecting:
+        case Event::Kind::switch_failed:
         case Event::Kind::failed:
             if (on_error) on_error(*event.error, event.kind == Event::Kind::failed);
             break;
@@ -249,7 +250,7 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
         return Error(Errc::handlers_in_use, Phase::none, "receive() needs Delivery::messages");
     }
     if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
-    if (!changed_.wait_for(lock, bounded(limit), [this] { return !inbox_.empty() || !started_; })) {
+    if (!changed_.wait_for(lock, driver::bounded(limit), [this] { return !inbox_.empty() || !started_; })) {
         return Error(Errc::call_timeout, Phase::open,
                      "no message came within " + std::to_string(limit.count()) + " ms");
     }
@@ -307,6 +308,10 @@ std::error_code Client::on_event(std::function<void(const Event&)> handler) {
     return impl_->set(impl_->on_event, std::move(handler));
 }
 
+std::error_code Client::on_fate(std::function<void(std::uint64_t, Fate, const Error&)> handler) {
+    return impl_->set(impl_->on_fate, std::move(handler));
+}
+
 std::error_code Client::before_attempt(std::function<void(Attempt&)> handler) {
     if (!handler) return before_attempt(std::function<void(PendingAttempt)>());
     return before_attempt([handler = std::move(handler)](PendingAttempt pending) {
@@ -324,9 +329,20 @@ std::error_code Client::close(CloseCode code, std::string_view reason) { return 
 void Client::stop() { static_cast<void>(impl_->stop(impl_->config().timeouts.stop)); }
 std::error_code Client::stop(std::chrono::milliseconds limit) { return impl_->stop(limit); }
 
-std::error_code Client::send_text(std::string_view text) { return impl_->send(Opcode::text, as_bytes(text)); }
-std::error_code Client::send_binary(Bytes bytes) { return impl_->send(Opcode::binary, bytes); }
-std::error_code Client::send_part(Opcode opcode, Bytes bytes, bool fin) { return impl_->send_part(opcode, bytes, fin); }
+std::error_code Client::send_text(std::string_view text, const SendOptions& options) {
+    return impl_->send(Opcode::text, as_bytes(text), options);
+}
+std::error_code Client::send_binary(Bytes bytes, const SendOptions& options) {
+    return impl_->send(Opcode::binary, bytes, options);
+}
+std::error_code Client::send_part(Opcode opcode, Bytes bytes, bool fin, const SendOptions& options) {
+    return impl_->send_part(opcode, bytes, fin, options);
+}
+std::error_code Client::drain(std::chrono::milliseconds limit) { return impl_->drain(limit); }
+void Client::reconnect_now() { impl_->reconnect_now(); }
+std::error_code Client::refresh() { return impl_->refresh(); }
+void Client::pause() { impl_->pause(true); }
+void Client::resume() { impl_->pause(false); }
 std::error_code Client::ping(std::string_view payload) { return impl_->ping(as_bytes(payload)); }
 
 Result<Message> Client::receive(std::chrono::milliseconds limit) { return impl_->receive(limit); }

@@ -80,18 +80,48 @@ Error Runner::start(StartMode mode) {
     return {};
 }
 
-std::error_code Runner::send(Opcode opcode, Bytes payload) {
-    const Lock lock(mutex_);
-    const std::error_code error = core_.send(opcode, payload);
-    if (!error) flush();
+std::error_code Runner::send(Opcode opcode, Bytes payload, const SendOptions& options) {
+    return send(options, [&] { return core_.send(opcode, payload, options); });
+}
+
+std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
+    return send(options, [&] { return core_.send_part(opcode, payload, fin, options); });
+}
+
+template <class Attempt>
+std::error_code Runner::send(const SendOptions& options, const Attempt& attempt) {
+    Lock lock(mutex_);
+    std::error_code error = attempt();
+    if (error && options.wait.count() > 0) {
+        const auto room = [&] {
+            error = attempt();
+            // With an empty queue it will never fit.
+            const bool full = error == make_error_code(Errc::send_queue_full) && core_.send_queued() != 0;
+            const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
+            return !full && !coming;
+        };
+        if (engine_->on_thread()) return error;
+        static_cast<void>(wait_for_progress(lock, clock_now() + bounded(options.wait), room));
+    }
+    if (!error) flush_and_settle();
     return error;
 }
 
-std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin) {
-    const Lock lock(mutex_);
-    const std::error_code error = core_.send_part(opcode, payload, fin);
-    if (!error) flush();
-    return error;
+std::error_code Runner::drain(std::chrono::milliseconds limit) {
+    Lock lock(mutex_);
+    if (engine_->on_thread()) return Errc::would_deadlock;
+    const auto done = [this] { return core_.send_queued() == 0 || !running_; };
+    if (!wait_for_progress(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
+    return core_.send_queued() == 0 && core_.state() == State::open ? std::error_code() : Errc::not_connected;
+}
+
+/// Waits until the condition holds; it is looked at whenever bytes have left or the client's state may have changed.
+template <class Condition>
+bool Runner::wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition) {
+    ++waiting_;
+    const bool met = progress_.wait_until(lock, deadline, condition);
+    --waiting_;
+    return met;
 }
 
 std::error_code Runner::ping(Bytes payload) {
@@ -129,6 +159,27 @@ bool Runner::wait_until_idle(std::optional<TimePoint> deadline) {
     if (deadline) return idle_.wait_until(lock, *deadline, idle);
     idle_.wait(lock, idle);
     return true;
+}
+
+void Runner::reconnect_now() {
+    const Lock lock(mutex_);
+    if (!running_) return;
+    reconnect_now_ = true;
+    post_pump();
+}
+
+std::error_code Runner::refresh() {
+    const Lock lock(mutex_);
+    if (core_.state() != State::open) return Errc::not_connected;
+    refresh_ = true;
+    post_pump();
+    return {};
+}
+
+void Runner::pause(bool wanted) {
+    const Lock lock(mutex_);
+    paused_ = wanted;
+    if (!wanted) post_pump();
 }
 
 State Runner::state() const {
@@ -190,13 +241,14 @@ void Runner::pump() {
     start_reading();
     arm_timer();
     if (taken == Taken::nothing) note_end_of_life();
+    if (waiting_ != 0) progress_.notify_all();
 }
 
 Runner::Taken Runner::take_events(bool stopping) {
     Taken taken = Taken::nothing;
     Event event;
     for (;;) {
-        if (!stopping && !ready_for_event()) return taken == Taken::some ? taken : Taken::held_back;
+        if (!stopping && (paused_ || !ready_for_event())) return taken == Taken::some ? taken : Taken::held_back;
         if (!core_.next(event)) return taken;
         taken = Taken::some;
         if (!muted_.load(std::memory_order_relaxed)) deliver(event);
@@ -214,6 +266,8 @@ void Runner::follow_intents(TimePoint now) {
         drop_at_.reset();
         core_.stop(now);
     }
+    if (std::exchange(reconnect_now_, false)) core_.reconnect_now(now);
+    if (std::exchange(refresh_, false)) static_cast<void>(core_.refresh(now));
 }
 
 void Runner::note_end_of_life() {
@@ -274,14 +328,14 @@ void Runner::run(const Command& command) {
 void Runner::start_asking(const Command& command) {
     // A handler runs without the lock. By then the attempt may have been given up.
     asking_ = command.id;
-    asio::post(engine_->io(), [self = shared_from_this(), id = command.id, attempt = command.attempt] {
+    asio::post(engine_->io(), [self = shared_from_this(), command] {
         {
             const Lock lock(self->mutex_);
-            if (self->muted_ || self->asking_ != id) return;
+            if (self->muted_ || self->asking_ != command.id) return;
             self->asking_ = 0;
             self->in_handler_ = true;
         }
-        self->ask(id, attempt);
+        self->ask(command);
         self->pump();
     });
 }
@@ -330,16 +384,24 @@ Runner::Stream* Runner::find(StreamId id) {
 
 // --- bytes ---------------------------------------------------------------------------------------------------------
 
+/// After something was accepted for sending.
+void Runner::flush_and_settle() {
+    flush();
+    if (core_.needs_settle()) post_pump();
+}
+
 /// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
 /// gather; the loop comes here when the handlers are done.
 void Runner::flush() {
     if (in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return;
-    const std::optional<StreamId> id = core_.writable_stream();
-    Stream* stream = id ? find(*id) : nullptr;
-    if (stream == nullptr || !stream->connected || stream->waiting_to_write || stream->write_failed) return;
+    for (const auto& stream : streams_) flush(*stream);
+}
+
+void Runner::flush(Stream& stream) {
+    if (!stream.connected || stream.waiting_to_write || stream.write_failed) return;
     for (;;) {
         std::array<Bytes, max_pieces> pieces;
-        const std::size_t count = core_.tx(*id, pieces);
+        const std::size_t count = core_.tx(stream.id, pieces);
         if (count == 0) return;
         std::array<asio::const_buffer, max_pieces> buffers;
         std::size_t offered = 0;
@@ -348,26 +410,27 @@ void Runner::flush() {
             offered += pieces[i].size();
         }
         std::error_code error;
-        const std::size_t written = stream->socket.write_some(buffers, error);
-        core_.tx_consume(*id, error ? 0 : written);
+        const std::size_t written = stream.socket.write_some(buffers, error);
+        core_.tx_consume(stream.id, error ? 0 : written);
+        if (waiting_ != 0) progress_.notify_all();
         if (!error && written == offered) continue;
         if (error && error != asio::error::would_block && error != asio::error::try_again) {
-            stream->write_failed = true;
+            stream.write_failed = true;
             return;
         }
-        stream->waiting_to_write = true;
-        stream->socket.async_wait(StreamSocket::wait_write,
-                                  [self = shared_from_this(), id = *id](const std::error_code& wait_error) {
-                                      if (wait_error) return;
-                                      {
-                                          const Lock lock(self->mutex_);
-                                          Stream* writable = self->find(id);
-                                          if (writable == nullptr) return;
-                                          writable->waiting_to_write = false;
-                                          self->flush();
-                                      }
-                                      self->pump();
-                                  });
+        stream.waiting_to_write = true;
+        stream.socket.async_wait(StreamSocket::wait_write,
+                                 [self = shared_from_this(), id = stream.id](const std::error_code& wait_error) {
+                                     if (wait_error) return;
+                                     {
+                                         const Lock lock(self->mutex_);
+                                         Stream* writable = self->find(id);
+                                         if (writable == nullptr) return;
+                                         writable->waiting_to_write = false;
+                                         self->flush();
+                                     }
+                                     self->pump();
+                                 });
         return;
     }
 }

@@ -4,6 +4,7 @@
 // without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -23,6 +24,11 @@
 
 namespace tern::driver {
 
+/// Longer limits would only serve to overflow a time point.
+inline std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
+    return std::clamp<std::chrono::milliseconds>(limit, std::chrono::milliseconds(0), std::chrono::hours(24 * 365));
+}
+
 class Runner : public std::enable_shared_from_this<Runner> {
 public:
     Runner(std::shared_ptr<Engine> engine, Config config);
@@ -32,10 +38,16 @@ public:
 
     // Any thread, handlers included.
     Error start(StartMode mode);
-    std::error_code send(Opcode opcode, Bytes payload);
-    std::error_code send_part(Opcode opcode, Bytes payload, bool fin);
+    std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options);
+    std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options);
     std::error_code ping(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
+    /// Waits until the kernel has everything; `call_timeout`, `not_connected`, `would_deadlock`.
+    std::error_code drain(std::chrono::milliseconds limit);
+    void reconnect_now();
+    std::error_code refresh();
+    /// No events are delivered until it is wanted no more; what arrives stays in the network.
+    void pause(bool wanted);
     /// Begins to close, and drops the connection when `limit` has passed. Does not wait.
     void begin_stop(std::chrono::milliseconds limit);
     /// Waits until no life is running and no handler either; at most until `deadline`, if there is one. False: not yet.
@@ -60,7 +72,7 @@ protected:
     /// Is `ask` wanted before each attempt? Under the lock, when a life begins.
     [[nodiscard]] virtual bool asks() const = 0;
     /// What is the next attempt to use? On the loop's thread, without the lock; `answer` comes from any thread.
-    virtual void ask(StreamId id, std::uint32_t attempt) noexcept = 0;
+    virtual void ask(const Command& command) noexcept = 0;
     /// An event, on the loop's thread, without the lock.
     virtual void deliver(const Event& event) noexcept = 0;
     /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
@@ -85,6 +97,10 @@ private:
 
     enum class Taken : std::uint8_t { nothing, some, held_back };
 
+    template <class Attempt>
+    std::error_code send(const SendOptions& options, const Attempt& attempt);
+    template <class Condition>
+    [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
     Taken take_events(bool stopping);
     void follow_intents(TimePoint now);
@@ -93,7 +109,9 @@ private:
     void start_asking(const Command& command);
     void start_resolve(const Command& command);
     void start_connect(const Command& command);
+    void flush_and_settle();
     void flush();
+    void flush(Stream& stream);
     void start_reading();
     void on_read(StreamId id, const std::error_code& error, std::size_t size);
     void post_pump();
@@ -106,6 +124,8 @@ private:
 
     mutable std::mutex mutex_;
     std::condition_variable idle_;
+    std::condition_variable progress_;  ///< Bytes have left, or the state may have changed.
+    int waiting_ = 0;                   ///< Threads that wait for `progress_`.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
     Timer timer_;
@@ -117,6 +137,9 @@ private:
     std::optional<StartMode> start_;
     bool prepare_attempts_ = false;  ///< What `asks` said for this life.
     std::optional<TimePoint> drop_at_;
+    bool reconnect_now_ = false;
+    bool refresh_ = false;
+    std::atomic<bool> paused_ = false;
 
     bool running_ = false;     ///< From `start` until the last event of the life was delivered.
     bool stopping_ = false;    ///< From `begin_stop` until the next `start`.

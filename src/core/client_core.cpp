@@ -1,42 +1,44 @@
-// The coordinator: it turns a start into attempts, an attempt into a connection, a connection into events, and decides
-// what comes after its end. What happens on a connection is decided in session.cpp.
+// The coordinator: it turns a start into attempts, an attempt into a link, a link into events, and decides what comes
+// after its end. What happens on a connection is decided in session.cpp, how one is made in connect_attempt.cpp.
 
 #include <algorithm>
 #include <cassert>
-#include <deque>
 #include <utility>
 
 #include <tern/core.hpp>
 
+#include "backlog.hpp"
+#include "connect_attempt.hpp"
 #include "connection.hpp"
-#include "dialer.hpp"
+#include "fifo.hpp"
 #include "proxy_url.hpp"
 #include "reconnect.hpp"
-#include "redirect.hpp"
 #include "timer_table.hpp"
-#include "upgrade.hpp"
 #include "url.hpp"
 
 namespace tern {
 namespace {
 
-using core::Connection;
-using core::Dialer;
+using core::Backlog;
+using core::ConnectAttempt;
+using core::Link;
+using std::chrono::milliseconds;
 
 /// Longer durations would only serve to overflow a time point.
-constexpr std::chrono::milliseconds longest = std::chrono::hours(24 * 365);
-
-std::chrono::microseconds to_microseconds(TimePoint::duration time) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(time);
-}
-
-/// Is a SOCKS5 proxy told the server's address instead of its name? An address literal is not a name in any case.
-bool wants_address(const core::ProxyUrl& proxy, const core::Url& url) {
-    const bool literal = url.host_is_ipv6 || url.host.find_first_not_of("0123456789.") == url.host.npos;
-    return proxy.kind == core::ProxyUrl::Kind::socks5 || (proxy.kind == core::ProxyUrl::Kind::socks5h && literal);
-}
+constexpr milliseconds longest = std::chrono::hours(24 * 365);
 
 Error invalid(const char* what) { return {Errc::invalid_config, Phase::none, what}; }
+
+Error check_reconnect(const Reconnect& r) {
+    for (const auto value :
+         {r.min_delay, r.max_delay, r.min_later, r.max_later, r.stable_after, r.max_retry_after, r.give_up_after}) {
+        if (value.count() < 0 || value > longest)
+            return invalid("every duration of reconnect lies between 0 and a year");
+    }
+    if (r.max_delay < r.min_delay) return invalid("reconnect.max_delay is at least reconnect.min_delay");
+    if (r.max_later < r.min_later) return invalid("reconnect.max_later is at least reconnect.min_later");
+    return {};
+}
 
 Error check_values(const Config& config) {
     const Timeouts& t = config.timeouts;
@@ -49,9 +51,14 @@ Error check_values(const Config& config) {
     if (k.pong_timeout.count() <= 0 || k.pong_timeout > longest) {
         return invalid("keepalive.pong_timeout lies between 1 ms and a year");
     }
-    const Reconnect& r = config.reconnect;
-    if (r.delay.count() < 0 || r.delay > longest) return invalid("reconnect.delay lies between 0 and a year");
-    if (!(r.jitter >= 0 && r.jitter <= 1)) return invalid("reconnect.jitter lies between 0 and 1");
+    if (Error error = check_reconnect(config.reconnect)) return error;
+    const milliseconds expire = config.offline_queue.expire_after;
+    if (expire.count() < 0 || expire > longest) {
+        return invalid("offline_queue.expire_after lies between 0 and a year");
+    }
+    if (config.water_marks.high != 0 && config.water_marks.low >= config.water_marks.high) {
+        return invalid("water_marks.low is less than water_marks.high");
+    }
     if (config.receive_buffer < (4u << 10u) || config.receive_buffer > (16u << 20u)) {
         return invalid("receive_buffer lies between 4 KiB and 16 MiB");
     }
@@ -61,16 +68,18 @@ Error check_values(const Config& config) {
     return {};
 }
 
-/// Of what an attempt may have of its own.
-Error check_attempt(const Config& config, Crypto& crypto, core::Url& url) {
-    if (Error error = core::check_upgrade_config(config)) return error;
-    if (Error error = core::parse_url(config.url, url)) return error;
-    if (url.secure && crypto.tls() == nullptr) return Errc::tls_unavailable;
-    return {};
+std::size_t family(const Error& error) {
+    const ErrorRow* row = error_row(error.errc());
+    return row != nullptr ? static_cast<std::size_t>(row->condition) : 0;
 }
 
+struct Endpoint {
+    std::string text;
+    core::Url url;
+};
+
 /// Everything that can be judged before the network is asked.
-Error check_config(const Config& config, Crypto& crypto, bool prepared, core::Url& url,
+Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vector<Endpoint>& endpoints,
                    std::optional<core::ProxyUrl>& proxy) {
     if (Error error = check_values(config)) return error;
     proxy.reset();
@@ -78,21 +87,38 @@ Error check_config(const Config& config, Crypto& crypto, bool prepared, core::Ur
         if (Error error = core::parse_proxy_url(config.proxy, proxy.emplace())) return error;
         if (proxy->kind == core::ProxyUrl::Kind::https && crypto.tls() == nullptr) return Errc::tls_unavailable;
     }
-    return prepared && config.url.empty() ? Error() : check_attempt(config, crypto, url);
+    endpoints.clear();
+    if (!config.url.empty() || config.endpoints.empty()) endpoints.push_back({config.url, {}});
+    for (const std::string& text : config.endpoints) endpoints.push_back({text, {}});
+    if (prepared && config.url.empty() && config.endpoints.empty()) return {};
+    if (Error error = core::check_upgrade_config(config)) return error;
+    for (Endpoint& endpoint : endpoints) {
+        Error error = core::parse_url(endpoint.text, endpoint.url);
+        if (!error && endpoint.url.secure && crypto.tls() == nullptr) error = Errc::tls_unavailable;
+        if (error && endpoints.size() > 1) {
+            error.detail +=
+                (error.detail.empty() ? "endpoint " : "; endpoint ") + std::to_string(&endpoint - endpoints.data() + 1);
+        }
+        if (error) return error;
+    }
+    return {};
 }
 
 }  // namespace
 
 class ClientCore::Impl {
 public:
-    Impl(Config config, Crypto& crypto) : config_(std::move(config)), crypto_(crypto), policy_(config_.reconnect) {}
+    Impl(Config config, Crypto& crypto)
+        : config_(std::make_shared<const Config>(std::move(config))), common_{.crypto = crypto} {}
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error start(StartMode mode, TimePoint now);
     void stop(TimePoint now);
+    void reconnect_now(TimePoint now);
+    std::error_code refresh(TimePoint now);
 
-    std::error_code send(Opcode opcode, Bytes payload, SendOptions options);
-    std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options);
+    std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options);
+    std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options);
     std::error_code ping(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
 
@@ -109,93 +135,108 @@ public:
     void settle(TimePoint now);
     std::size_t tx(StreamId id, std::span<Bytes> out);
     void tx_consume(StreamId id, std::size_t n);
-    std::optional<StreamId> writable_stream() const noexcept;
+    bool needs_settle() const noexcept;
     std::optional<TimePoint> deadline() const noexcept;
 
-    std::size_t send_queued() const noexcept { return announced_ ? connection_->session().queued() : 0; }
-    State state() const noexcept { return state_; }
+    std::size_t send_queued() const noexcept;
+    State state() const noexcept;
     Stats stats() const noexcept;
 
 private:
-    enum class Timer : std::uint8_t { attempt, reconnect, count };
+    enum class Timer : std::uint8_t { reconnect, count };
 
     /// An event of the life, which owns what the user's event refers to.
     struct Lifecycle {
         Event::Kind kind = Event::Kind::connecting;
         std::uint32_t attempt = 0;
-        std::chrono::milliseconds delay{0};
+        milliseconds delay{0};
         Error error;
         CloseInfo close;
         Handshake handshake;
     };
 
-    [[nodiscard]] Error prepare_tls();
     void begin_attempt(TimePoint now);
-    void dial(TimePoint now);
-    void dial_next(TimePoint now);
-    void follow_redirect(const Error& refusal, TimePoint now);
     void update(TimePoint now);
-    void update_dialer(TimePoint now);
-    void update_connection(TimePoint now);
-    void announce_open();
-    void connection_ended(TimePoint now);
+    void update_attempt(TimePoint now);
     void attempt_failed(Error error, TimePoint now);
-    void try_again_or_fail(Error error, std::optional<std::chrono::milliseconds> delay, TimePoint now);
+    void adopt(TimePoint now);
+    void update_link(TimePoint now);
+    void link_ended(TimePoint now);
+    void tell_of_end(CloseInfo info, TimePoint now);
+    void update_old();
+    void half_close_if_due(Link& link);
+    void drop(Link& link);
+    void end_link(Link& link, const Error& error);
+    void begin_switch(TimePoint now);
+    [[nodiscard]] bool should_switch(TimePoint now);
+    void try_again_or_fail(Error error, const core::Supervisor::Decision& decision, TimePoint now);
     void finish(Error error);
-    void drop_stream();
-    void give_up(StreamId id);
-    void drop_everything();
+    void end_life(const Error& error);
+    void drop_attempt();
     Lifecycle& add_event(Event::Kind kind);
-    Phase phase() const noexcept;
-    std::error_code sendable() const noexcept;
-    [[nodiscard]] bool is_stream(StreamId id) const noexcept { return connection_ != nullptr && id == stream_; }
+    bool next_lifecycle(Event& event);
+    bool next_fate(Event& event);
 
-    Config config_;  ///< Constant but for what `on_prepared` brings.
-    Crypto& crypto_;
-    core::Url start_url_;  ///< The configured one, or that of the prepared attempt.
-    core::Url url_;        ///< Where the current attempt leads: there, or where that redirects to.
-    std::optional<core::ProxyUrl> proxy_;
-    std::unique_ptr<tls::Context> tls_;
-    std::unique_ptr<tls::Context> proxy_tls_;
-    core::ReconnectPolicy policy_;
+    Link* find(StreamId id) noexcept;
+    [[nodiscard]] bool usable() const noexcept { return link_ && link_.session().open(); }
+    /// Messages outlive the connection that they were queued on.
+    [[nodiscard]] bool keeps() const noexcept { return config_->offline_queue.max_bytes != 0; }
+    /// Messages are accepted while there is no open connection.
+    [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
+    void drop_waiting(const Error& error);
+    std::error_code enqueue(Opcode opcode, Bytes payload, const SendOptions& options);
+    void keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number);
+    void send_backlog();
+    void note_sent(core::Session& session);
+    void tell_fates();
+    std::uint64_t number_for(const SendOptions& options) noexcept;
+
+    std::shared_ptr<const Config> config_;
+    core::Common common_;
+    std::vector<Endpoint> endpoints_;
+    std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
 
-    State state_ = State::idle;
+    bool alive_ = false;
     core::TimerTable<Timer> timers_;
-    StreamId next_id_ = 1;
-    std::deque<Command> commands_;
-    std::deque<Lifecycle> lifecycle_;
+    core::Fifo<Lifecycle> lifecycle_;
     Lifecycle current_;
 
-    TimePoint attempt_began_;
-    StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
-    std::unique_ptr<Dialer> dialer_;
-    std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
-    std::vector<std::string> visited_;  ///< The URLs of this attempt that have redirected it.
-    std::uint32_t redirects_ = 0;
-    PhaseTimes times_;  ///< Of this attempt.
-    std::unique_ptr<Connection> connection_;
-    StreamId stream_ = 0;
-    bool stream_dropped_ = false;  ///< The driver was told to close it; the connection waits for events to be taken.
-    std::string peer_;
+    std::unique_ptr<ConnectAttempt> attempt_;
+    Link link_;  ///< The open connection that messages go to.
+    Link old_;   ///< One whose place was taken; it delivers what is left and is closed.
+    /// The attempt (or the wait for it) is to take the place of `link_` without a gap.
+    bool switching_ = false;
+    bool switch_tried_ = false;      ///< Once is enough for a peer that says that it goes away.
+    std::optional<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
 
-    bool announced_ = false;        ///< `open` was reported for this connection.
-    bool close_requested_ = false;  ///< By the user, while there was no open connection. Group `send`.
+    // Group `send`.
+    bool close_requested_ = false;
+    std::uint64_t last_number_ = 0;
+    std::unique_ptr<Backlog> backlog_;
+    core::Fates fates_;  ///< Of which the user has not been told; `settle` passes them on.
+    std::uint64_t bytes_sent_ = 0;
 
-    Stats totals_;                  ///< Of the connections that are gone, and the counters of the client itself.
-    std::uint64_t bytes_sent_ = 0;  ///< Group `send`.
+    core::Fates told_fates_;  ///< For `next`. Group `receive`, like `current_`.
+    core::FateRecord current_fate_;
+
+    Stats totals_;  ///< Of the connections that are gone, and the counters of the client itself.
 };
 
 // --- what the user wants -------------------------------------------------------------------------------------------
 
 Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
-    if (state_ != State::idle) return Errc::already_started;
-    if (Error error = check_config(config_, crypto_, prepare_attempts_, start_url_, proxy_)) return error;
-    url_ = start_url_;
-    if (Error error = prepare_tls()) return error;
+    if (alive_) return Errc::already_started;
+    if (Error error = check_config(*config_, common_.crypto, prepare_attempts_, endpoints_, common_.proxy)) {
+        return error;
+    }
+    for (const Endpoint& endpoint : endpoints_) {
+        if (Error error = common_.prepare_tls(*config_, endpoint.url)) return error;
+    }
+    alive_ = true;
     mode_ = mode;
-    policy_ = core::ReconnectPolicy(config_.reconnect);
+    supervisor_.emplace(config_->reconnect, endpoints_.size(), common_.crypto, now);
     close_requested_ = false;
     begin_attempt(now);
     update(now);
@@ -203,54 +244,145 @@ Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
 }
 
 void ClientCore::Impl::stop(TimePoint now) {
-    if (state_ == State::idle) return;
-    if (announced_) {
-        connection_->session().stop();
-        return connection_ended(now);
+    if (!alive_) return;
+    if (link_) {
+        drop_attempt();
+        link_.session().stop();
+        return link_ended(now);
     }
-    const Phase where = phase();
-    drop_everything();
-    finish(Error(Errc::stopped, where));
+    Error error(Errc::stopped, attempt_ != nullptr ? attempt_->phase() : Phase::none);
+    if (attempt_ != nullptr) error.peer = attempt_->peer();
+    finish(std::move(error));
 }
 
-/// Certificates are read once, before the first attempt, so that `start` can refuse them.
-Error ClientCore::Impl::prepare_tls() {
-    Error error;
-    if (url_.secure && tls_ == nullptr) tls_ = crypto_.tls()->create(config_.tls, error);
-    if (error) return error;
-    const bool secure_proxy = proxy_ && proxy_->kind == core::ProxyUrl::Kind::https;
-    if (secure_proxy && proxy_tls_ == nullptr) proxy_tls_ = crypto_.tls()->create(config_.proxy_tls, error);
-    if (error) error.detail = "for the proxy: " + error.detail;
-    return error;
+void ClientCore::Impl::reconnect_now(TimePoint now) {
+    if (!alive_) return;
+    supervisor_->forget_failures();
+    if (usable()) link_.session().probe(now);
+    if (attempt_ == nullptr && timers_.is_set(Timer::reconnect)) {
+        timers_.stop(Timer::reconnect);
+        begin_attempt(now);
+    }
+    update(now);
 }
 
-std::error_code ClientCore::Impl::sendable() const noexcept {
-    if (announced_) return {};
-    return Errc::not_connected;
+std::error_code ClientCore::Impl::refresh(TimePoint now) {
+    if (!usable()) return Errc::not_connected;
+    begin_switch(now);
+    update(now);
+    return {};
 }
 
-std::error_code ClientCore::Impl::send(Opcode opcode, Bytes payload, SendOptions options) {
-    if (const std::error_code error = sendable()) return error;
-    return connection_->session().send(opcode, payload, options);
+/// Numbers are given to messages that somebody follows: the user, or the backlog.
+std::uint64_t ClientCore::Impl::number_for(const SendOptions& options) noexcept {
+    return options.number != nullptr || keeps() ? last_number_ + 1 : 0;
 }
 
-std::error_code ClientCore::Impl::send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options) {
-    if (const std::error_code error = sendable()) return error;
-    return connection_->session().send_part(opcode, payload, fin, options);
+std::error_code ClientCore::Impl::send(Opcode opcode, Bytes payload, const SendOptions& options) {
+    if (!alive_) return Errc::not_connected;
+    if (close_requested_) return Errc::already_closing;
+    if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting())) {
+        return enqueue(opcode, payload, options);
+    }
+    const std::uint64_t number = number_for(options);
+    if (const std::error_code error = link_.session().send(opcode, payload, options, number)) return error;
+    if (number == 0) return {};
+    last_number_ = number;
+    if (options.number != nullptr) *options.number = number;
+    if (keeps()) keep_copy(opcode, payload, options, number);
+    return {};
+}
+
+std::error_code ClientCore::Impl::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
+    if (!link_) return Errc::not_connected;
+    if (close_requested_) return Errc::already_closing;
+    // Parts are not queued: what has begun on one connection cannot end on another.
+    if (backlog_ != nullptr && backlog_->any_waiting()) return Errc::send_queue_full;
+    const std::uint64_t number = options.number != nullptr && fin ? last_number_ + 1 : 0;
+    if (const std::error_code error = link_.session().send_part(opcode, payload, fin, options, number)) return error;
+    if (number == 0) return {};
+    last_number_ = *options.number = number;
+    return {};
+}
+
+std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const SendOptions& options) {
+    if (!queues()) return Errc::not_connected;
+    if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
+    if (opcode == Opcode::text && config_->check_outgoing_text && !options.trusted_utf8 && !core::is_utf8(payload)) {
+        return Errc::outgoing_text_not_utf8;
+    }
+    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue);
+    const std::uint64_t number = last_number_ + 1;
+    Backlog::Message message{.opcode = opcode,
+                             .payload = std::string(as_text(payload)),
+                             .key = std::string(options.key),
+                             .options = options,
+                             .number = number,
+                             .watched = options.number != nullptr};
+    message.options.number = nullptr;
+    message.options.key = {};
+    // While one connection takes the place of another, messages wait for a moment, as in any send queue.
+    const std::size_t offline = config_->offline_queue.max_bytes;
+    const std::size_t limit = offline != 0 ? offline : config_->limits.max_send_queue;
+    if (const std::error_code error = backlog_->add(std::move(message), limit, fates_)) return error;
+    last_number_ = number;
+    if (options.number != nullptr) *options.number = number;
+    return {};
+}
+
+void ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
+    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue);
+    Backlog::Message message{.opcode = opcode,
+                             .payload = std::string(as_text(payload)),
+                             .key = {},
+                             .options = options,
+                             .number = number,
+                             .watched = options.number != nullptr,
+                             .stream = link_.stream};
+    message.options.number = nullptr;
+    message.options.key = {};
+    backlog_->keep(std::move(message));
+}
+
+/// What waits goes to the open connection, as far as its queue has room.
+void ClientCore::Impl::send_backlog() {
+    if (backlog_ == nullptr || !usable() || link_.session().part_open()) return;
+    while (Backlog::Message* message = backlog_->waiting()) {
+        SendOptions options = message->options;
+        options.trusted_utf8 = true;  // checked when it was accepted
+        const Bytes payload = as_bytes(message->payload);
+        if (link_.session().send(message->opcode, payload, options, message->number)) return;
+        backlog_->on_queued(*message, link_.stream);
+    }
+}
+
+/// Passes on what the kernel has got.
+void ClientCore::Impl::note_sent(core::Session& session) {
+    while (const std::uint64_t number = session.take_sent()) {
+        if (backlog_ != nullptr && !backlog_->empty()) {
+            const std::optional<bool> watched = backlog_->on_sent(number);
+            if (watched.has_value() && !*watched) continue;
+        }
+        fates_.push({number, Fate::sent, {}});
+    }
 }
 
 std::error_code ClientCore::Impl::ping(Bytes payload) {
-    if (const std::error_code error = sendable()) return error;
-    return connection_->session().ping(payload);
+    return link_ ? link_.session().ping(payload) : Errc::not_connected;
 }
 
 std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason) {
     if (code != CloseCode::no_status && !is_sendable(code)) return Errc::invalid_close_code;
     const std::size_t room = code == CloseCode::no_status ? 0 : core::max_control_payload - 2;
     if (reason.size() > room || !core::is_utf8(as_bytes(reason))) return Errc::invalid_close_reason;
-    if (state_ == State::idle) return Errc::not_connected;
+    if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
-    if (announced_) return connection_->session().close(code, reason);
+    // The peer may have begun to close. It is still worth knowing that the user wants no other connection.
+    if (link_ && link_.session().open()) {
+        if (const std::error_code error = link_.session().close(code, reason)) return error;
+    } else if (link_ && !switching_) {
+        return Errc::already_closing;
+    }
     close_requested_ = true;
     return {};
 }
@@ -258,378 +390,461 @@ std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason)
 // --- what the world reports ----------------------------------------------------------------------------------------
 
 void ClientCore::Impl::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
-    if (id != preparing_ || preparing_ == 0) return;
-    preparing_ = 0;
-    config_.url = std::move(attempt.url);
-    config_.headers = std::move(attempt.headers);
-    config_.user = std::move(attempt.user);
-    config_.password = std::move(attempt.password);
-    config_.bearer_token = std::move(attempt.bearer_token);
-    if (!error) error = check_attempt(config_, crypto_, start_url_);
-    url_ = start_url_;
-    if (!error) error = prepare_tls();
-    if (error) {
-        error.phase = Phase::prepare;
-        error.elapsed = to_microseconds(now - attempt_began_);
-        attempt_failed(std::move(error), now);
-    } else {
-        times_.prepare = to_microseconds(now - attempt_began_);
-        dial(now);
-    }
+    if (attempt_ == nullptr) return;
+    attempt_->on_prepared(id, std::move(attempt), std::move(error), now);
     update(now);
 }
 
 void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
-    if (dialer_ == nullptr) return;
-    dialer_->on_resolved(id, addresses, std::move(error), now);
+    if (attempt_ == nullptr) return;
+    attempt_->on_resolved(id, addresses, std::move(error), now);
     update(now);
 }
 
 void ClientCore::Impl::on_connected(StreamId id, Error error, TimePoint now) {
-    if (dialer_ == nullptr) return;
-    dialer_->on_connected(id, std::move(error), now);
+    if (attempt_ == nullptr) return;
+    attempt_->on_connected(id, std::move(error), now);
     update(now);
 }
 
+/// Null if there is none, or the driver was told to close it.
+Link* ClientCore::Impl::find(StreamId id) noexcept {
+    Link* const found = link_ && link_.stream == id                                     ? &link_
+                        : old_ && old_.stream == id                                     ? &old_
+                        : attempt_ && attempt_->link() && attempt_->link().stream == id ? &attempt_->link()
+                                                                                        : nullptr;
+    return found != nullptr && !found->dropped ? found : nullptr;
+}
+
 std::span<std::byte> ClientCore::Impl::rx_space(StreamId id) {
-    if (!is_stream(id) || stream_dropped_) return {};
-    return connection_->rx_space();
+    const Link* link = find(id);
+    return link != nullptr ? link->connection->rx_space() : std::span<std::byte>();
 }
 
 void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
-    if (!is_stream(id) || stream_dropped_ || n == 0) return;
+    const Link* link = find(id);
+    if (link == nullptr || n == 0) return;
     totals_.bytes_received += n;
-    connection_->rx_commit(n, now);
+    link->connection->rx_commit(n, now);
     update(now);
 }
 
 void ClientCore::Impl::on_end(StreamId id, Error error, TimePoint now) {
-    if (!is_stream(id) || stream_dropped_) return;
-    connection_->on_end(std::move(error), now);
+    const Link* link = find(id);
+    if (link == nullptr) return;
+    link->connection->on_end(std::move(error), now);
     update(now);
 }
 
 void ClientCore::Impl::on_timeout(TimePoint now) {
-    while (const auto timer = timers_.take_expired(now)) {
-        if (timer == Timer::reconnect) {
-            begin_attempt(now);
-        } else {
-            const Phase where = phase();
-            drop_everything();
-            Error error(Errc::attempt_timeout, where);
-            error.elapsed = to_microseconds(now - attempt_began_);
-            attempt_failed(std::move(error), now);
-        }
-    }
-    if (dialer_ != nullptr) dialer_->on_timeout(now);
-    if (connection_ != nullptr) connection_->on_timeout(now);
+    while (timers_.take_expired(now)) begin_attempt(now);
+    if (attempt_ != nullptr) attempt_->on_timeout(now);
+    if (link_) link_.connection->on_timeout(now);
+    if (old_) old_.connection->on_timeout(now);
     update(now);
 }
 
 // --- what the core answers -----------------------------------------------------------------------------------------
 
 bool ClientCore::Impl::next(Command& command) {
-    if (commands_.empty()) return false;
-    command = std::move(commands_.front());
-    commands_.pop_front();
+    if (common_.commands.empty()) return false;
+    command = common_.commands.pop();
     return true;
 }
 
 bool ClientCore::Impl::next(Event& event) {
-    if (lifecycle_.empty()) {
-        if (!announced_ || !connection_->next(event)) return false;
-        if (event.kind != Event::Kind::closing) return true;
-        current_.close = CloseInfo();
-        current_.close.code = connection_->session().peer_close().code;
-        current_.close.reason = connection_->session().peer_close().reason;
-        current_.close.received = true;
-        event.close = &current_.close;
-        return true;
+    if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
+    if (!lifecycle_.empty()) return next_lifecycle(event);
+    while (old_ && old_.connection->next(event)) {
+        if (event.kind != Event::Kind::closing) return true;  // that is not the user's business any more
     }
-    current_ = std::move(lifecycle_.front());
-    lifecycle_.pop_front();
+    // Pieces of two messages must not mix.
+    const bool inside = old_ && config_->delivery == Delivery::chunks && !old_.session().between_messages();
+    if (!link_ || inside || !link_.connection->next(event)) return false;
+    if (event.kind != Event::Kind::closing) return true;
+    current_.close = CloseInfo();
+    current_.close.code = link_.session().peer_close().code;
+    current_.close.reason = link_.session().peer_close().reason;
+    current_.close.received = true;
+    event.close = &current_.close;
+    return true;
+}
+
+bool ClientCore::Impl::next_lifecycle(Event& event) {
+    current_ = lifecycle_.pop();
     event = Event();
     event.kind = current_.kind;
     event.attempt = current_.attempt;
     event.delay = current_.delay;
-    if (current_.kind == Event::Kind::open) event.handshake = &current_.handshake;
-    if (current_.kind == Event::Kind::closed) event.close = &current_.close;
-    if (current_.kind == Event::Kind::closed) event.error = &current_.close.error;
-    if (current_.kind == Event::Kind::reconnecting || current_.kind == Event::Kind::failed)
-        event.error = &current_.error;
+    switch (current_.kind) {
+        case Event::Kind::open:
+        case Event::Kind::switched: event.handshake = &current_.handshake; break;
+        case Event::Kind::closed:
+            event.close = &current_.close;
+            event.error = &current_.close.error;
+            break;
+        case Event::Kind::reconnecting:
+        case Event::Kind::switch_failed:
+        case Event::Kind::failed: event.error = &current_.error; break;
+        default: break;
+    }
+    return true;
+}
+
+bool ClientCore::Impl::next_fate(Event& event) {
+    current_fate_ = told_fates_.pop();
+    event = Event();
+    event.kind = Event::Kind::fate;
+    event.number = current_fate_.number;
+    event.fate = current_fate_.fate;
+    if (current_fate_.error) event.error = &current_fate_.error;
     return true;
 }
 
 void ClientCore::Impl::settle(TimePoint now) {
-    if (connection_ != nullptr) connection_->settle(now);
+    if (link_) link_.connection->settle(now);
+    if (old_) old_.connection->settle(now);
+    if (attempt_ != nullptr && attempt_->status() == ConnectAttempt::Status::open) {
+        attempt_->link().connection->settle(now);
+    }
     update(now);
 }
 
 std::size_t ClientCore::Impl::tx(StreamId id, std::span<Bytes> out) {
-    if (!is_stream(id) || stream_dropped_) return 0;
-    return connection_->tx(out);
+    const Link* link = find(id);
+    return link != nullptr ? link->connection->tx(out) : 0;
 }
 
 void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
-    if (!is_stream(id) || stream_dropped_) return;
+    const Link* link = find(id);
+    if (link == nullptr) return;
     bytes_sent_ += n;
-    connection_->tx_consume(n);
+    link->connection->tx_consume(n);
+    if (link != &link_ && link != &old_) return;
+    note_sent(link->session());
+    if (link == &link_) send_backlog();
 }
 
-std::optional<StreamId> ClientCore::Impl::writable_stream() const noexcept {
-    if (connection_ == nullptr || stream_dropped_) return std::nullopt;
-    return stream_;
+bool ClientCore::Impl::needs_settle() const noexcept {
+    return !fates_.empty() || (link_ && link_.session().needs_settle()) ||
+           (backlog_ != nullptr && backlog_->needs_settle());
 }
 
 std::optional<TimePoint> ClientCore::Impl::deadline() const noexcept {
     std::optional<TimePoint> next = timers_.next();
-    if (dialer_ != nullptr) next = core::earlier(next, dialer_->deadline());
-    if (connection_ != nullptr && !stream_dropped_) next = core::earlier(next, connection_->deadline());
+    if (attempt_ != nullptr) next = core::earlier(next, attempt_->deadline());
+    if (link_) next = core::earlier(next, link_.connection->deadline());
+    if (old_) next = core::earlier(next, old_.connection->deadline());
+    if (backlog_ != nullptr) next = core::earlier(next, backlog_->deadline());
     return next;
+}
+
+State ClientCore::Impl::state() const noexcept {
+    if (!alive_) return State::idle;
+    if (link_) return link_.session().open() || (switching_ && !close_requested_) ? State::open : State::closing;
+    if (held_) return State::open;  // messages are accepted, and nobody was told of an end
+    return attempt_ != nullptr ? State::connecting : State::reconnecting;
+}
+
+std::size_t ClientCore::Impl::send_queued() const noexcept {
+    return (link_ ? link_.session().queued() : 0) + (old_ ? old_.session().queued() : 0) +
+           (backlog_ != nullptr ? backlog_->waiting_bytes() : 0);
 }
 
 Stats ClientCore::Impl::stats() const noexcept {
     Stats stats = totals_;
-    stats.state = state_;
+    stats.state = state();
     stats.bytes_sent = bytes_sent_;
-    if (announced_) connection_->session().add_to(stats);
+    if (old_) old_.session().add_to(stats);
+    if (link_) link_.session().add_to(stats);
+    stats.send_queued = send_queued();
     return stats;
 }
 
 // --- the life ------------------------------------------------------------------------------------------------------
 
 void ClientCore::Impl::begin_attempt(TimePoint now) {
-    state_ = State::connecting;
-    const std::uint32_t number = policy_.on_attempt();
-    add_event(Event::Kind::connecting).attempt = number;
+    const std::uint32_t number = supervisor_->on_attempt();
     ++totals_.attempts;
-    attempt_began_ = now;
-    times_ = PhaseTimes();
-    timers_.set(Timer::attempt, now + config_.timeouts.attempt);
-    redirects_ = 0;
-    visited_.clear();
-    if (!prepare_attempts_) {
-        url_ = start_url_;
-        return dial(now);
-    }
-    peer_.clear();
-    preparing_ = next_id_++;
-    Command command;
-    command.kind = Command::Kind::prepare;
-    command.id = preparing_;
-    command.attempt = number;
-    commands_.push_back(std::move(command));
-}
-
-void ClientCore::Impl::dial(TimePoint now) {
-    peer_ = url_.authority();
-    if (proxy_) peer_ += " through " + proxy_->text();
-    times_ = {.prepare = times_.prepare};
-    target_.reset();
-    if (proxy_ && wants_address(*proxy_, url_)) {
-        dialer_ =
-            std::make_unique<Dialer>(config_.timeouts, Dialer::Goal::address, url_.host, url_.port, next_id_, now);
-    } else {
-        dial_next(now);
-    }
-}
-
-/// The host at the other end of the TCP connection.
-void ClientCore::Impl::dial_next(TimePoint now) {
-    const std::string& host = proxy_ ? proxy_->host : url_.host;
-    const std::uint16_t port = proxy_ ? proxy_->port : url_.port;
-    dialer_ = std::make_unique<Dialer>(config_.timeouts, Dialer::Goal::connection, host, port, next_id_, now);
+    if (!switching_) add_event(Event::Kind::connecting).attempt = number;
+    const Endpoint& endpoint = endpoints_[supervisor_->endpoint()];
+    attempt_ =
+        std::make_unique<ConnectAttempt>(config_, common_, endpoint.url, endpoint.text, prepare_attempts_, number, now);
+    attempt_->update(now);
 }
 
 /// Draws the consequences of whatever was reported.
 void ClientCore::Impl::update(TimePoint now) {
-    if (close_requested_ && state_ != State::idle) {
-        drop_everything();
-        return finish(Error(Errc::closed_locally, Phase::none));
+    if (!alive_) return;
+    if (close_requested_) {
+        Error error = Errc::closed_locally;
+        if (attempt_ != nullptr) error.peer = attempt_->peer();
+        drop_attempt();
+        if (!link_) return finish(std::move(error));
     }
-    if (dialer_ != nullptr) update_dialer(now);
-    if (connection_ != nullptr) update_connection(now);
+    if (attempt_ != nullptr) update_attempt(now);
+    if (old_) update_old();
+    if (link_) update_link(now);
+    if (backlog_ != nullptr) {
+        backlog_->settle(now, fates_);
+        send_backlog();
+    }
+    tell_fates();
 }
 
-void ClientCore::Impl::update_dialer(TimePoint now) {
-    Command command;
-    while (dialer_->next(command)) commands_.push_back(std::move(command));
-    if (dialer_->status() == Dialer::Status::working) return;
-    const std::unique_ptr<Dialer> dialer = std::move(dialer_);
-    if (dialer->status() == Dialer::Status::failed) {
-        Error error = dialer->error();
-        const TimePoint since = error.phase == Phase::resolve ? dialer->began_at() : dialer->resolved_at();
-        error.elapsed = to_microseconds(now - since);
+void ClientCore::Impl::tell_fates() {
+    while (!fates_.empty()) told_fates_.push(fates_.pop());
+}
+
+void ClientCore::Impl::update_attempt(TimePoint now) {
+    if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
+    switch (attempt_->status()) {
+        case ConnectAttempt::Status::working: return;
+        case ConnectAttempt::Status::failed: {
+            Error error = attempt_->error();
+            attempt_.reset();
+            return attempt_failed(std::move(error), now);
+        }
+        case ConnectAttempt::Status::open: break;
+    }
+    Link& link = attempt_->link();
+    if (link.connection->stage() == core::Connection::Stage::session && link.session().ended()) {
+        // It ended while it waited to take over.
+        Error error = link.session().close_info().error;
+        attempt_->abandon();
+        attempt_.reset();
         return attempt_failed(std::move(error), now);
     }
-    times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());
-    if (dialer->goal() == Dialer::Goal::address) {
-        target_ = dialer->address();
-        return dial_next(now);
-    }
-    times_.connect = to_microseconds(now - dialer->resolved_at());
-    stream_ = dialer->stream();
-    stream_dropped_ = false;
-    const std::string& path = config_.socket.unix_path;
-    peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
-    const core::Route route{.url = url_,
-                            .proxy = proxy_ ? &*proxy_ : nullptr,
-                            .target = target_,
-                            .tls = url_.secure ? tls_.get() : nullptr,
-                            .proxy_tls = proxy_tls_.get(),
-                            .foreign = redirects_ != 0 && !core::same_origin(url_, start_url_)};
-    connection_ = std::make_unique<Connection>(config_, route, crypto_, now);
+    // A message that is being sent in parts ends where it began.
+    if (link_ && link_.session().open() && link_.session().part_open()) return;
+    adopt(now);
 }
 
-void ClientCore::Impl::update_connection(TimePoint now) {
-    if (connection_->stage() == Connection::Stage::handshake) return;
-    if (connection_->stage() == Connection::Stage::failed) {
-        if (connection_->has_last_words()) return;  // the driver is about to ask for them
-        Error error = connection_->error();
-        error.elapsed = to_microseconds(now - connection_->step_began_at());
-        drop_stream();
-        connection_.reset();
-        if (core::is_redirect(error) && config_.max_redirects != 0) return follow_redirect(error, now);
-        return attempt_failed(std::move(error), now);
+/// The attempt's connection becomes the one that messages go to.
+void ClientCore::Impl::adopt(TimePoint now) {
+    const std::unique_ptr<ConnectAttempt> attempt = std::move(attempt_);
+    const bool instead = switching_ && (link_ || held_);
+    if (instead && link_) {
+        if (old_) {
+            // One is being replaced already, and takes its time.
+            old_.session().stop();
+            end_link(old_, old_.session().close_info().error);
+        }
+        old_ = std::exchange(link_, Link());
+        if (old_.session().open()) static_cast<void>(old_.session().close(CloseCode::normal, {}));
+        old_.connection->settle(now);
     }
-    if (!announced_) announce_open();
-    core::Session& session = connection_->session();
-    if (session.take_writable()) add_event(Event::Kind::writable);
-    if (connection_->take_half_close() && !stream_dropped_) {
-        Command command;
-        command.kind = Command::Kind::half_close;
-        command.id = stream_;
-        commands_.push_back(std::move(command));
-    }
-    if (!session.open()) state_ = State::closing;
-    if (!session.ended()) return;
-    drop_stream();
-    // What was received before the end belongs to the user first.
-    if (connection_->drained()) connection_ended(now);
-}
-
-/// A new connection within the same attempt, and within its deadline.
-void ClientCore::Impl::follow_redirect(const Error& refusal, TimePoint now) {
-    core::Url target;
-    Error error = core::resolve_redirect(url_, refusal, target);
-    visited_.push_back(url_.text());
-    if (!error && std::find(visited_.begin(), visited_.end(), target.text()) != visited_.end()) {
-        error = Error(Errc::redirect_loop, Phase::upgrade, "to " + target.text() + " again");
-    }
-    if (!error && ++redirects_ > config_.max_redirects) {
-        error = Error(Errc::redirect_limit, Phase::upgrade, "to " + target.text());
-    }
-    if (!error && target.secure && crypto_.tls() == nullptr) error = Error(Errc::tls_unavailable, Phase::upgrade);
-    if (error) {
-        error.response = refusal.response;
-        error.elapsed = refusal.elapsed;
-        return attempt_failed(std::move(error), now);
-    }
-    url_ = std::move(target);
-    error = prepare_tls();
-    if (error) return attempt_failed(std::move(error), now);
-    dial(now);
-}
-
-void ClientCore::Impl::announce_open() {
-    timers_.stop(Timer::attempt);
-    policy_.on_open();
+    held_.reset();
+    switching_ = switch_tried_ = false;
+    link_ = std::exchange(attempt->link(), Link());
+    supervisor_->on_open(now);
     mode_ = StartMode::keep_trying;
-    state_ = State::open;
-    announced_ = true;
     ++totals_.connects;
-    Lifecycle& event = add_event(Event::Kind::open);
-    event.handshake = std::move(connection_->handshake());
-    event.handshake.peer = peer_;
+    if (instead) ++totals_.switches;
+    Lifecycle& event = add_event(instead ? Event::Kind::switched : Event::Kind::open);
+    event.handshake = std::move(link_.connection->handshake());
+    event.handshake.peer = link_.peer;
     totals_.tls_resumed += event.handshake.tls.resumed ? 1u : 0u;
-    const PhaseTimes& times = connection_->times();
-    times_.proxy = times.proxy;
-    times_.tls = times.tls;
-    times_.upgrade = times.upgrade;
-    totals_.phases = times_;
+    totals_.phases = attempt->times();
 }
 
-void ClientCore::Impl::connection_ended(TimePoint now) {
-    drop_stream();
-    core::Session& session = connection_->session();
-    CloseInfo info = session.close_info();
-    info.error.peer = peer_;
+void ClientCore::Impl::update_link(TimePoint now) {
+    core::Session& session = link_.session();
+    if (session.take_congested()) add_event(Event::Kind::congested);
+    if (session.take_writable()) add_event(Event::Kind::writable);
+    half_close_if_due(link_);
+    if (should_switch(now)) begin_switch(now);
+    if (!session.ended()) return;
+    drop(link_);
+    // What was received before the end belongs to the user first.
+    if (link_.connection->drained()) link_ended(now);
+}
+
+/// The peer announces that it will be gone soon, and another connection may find its successor. A peer that does so all
+/// the time is left to the delays of an ordinary end.
+bool ClientCore::Impl::should_switch(TimePoint now) {
+    const core::Session& session = link_.session();
+    if (!config_->reconnect.make_before_break || !config_->reconnect.enabled) return false;
+    if (close_requested_ || switching_ || switch_tried_) return false;
+    if (session.open() || !session.closed_by_peer()) return false;
+    const CloseCode code = session.peer_close().code;
+    return (code == CloseCode::going_away || code == CloseCode::service_restart) && supervisor_->note_stable(now);
+}
+
+void ClientCore::Impl::begin_switch(TimePoint now) {
+    if (timers_.is_set(Timer::reconnect) || attempt_ != nullptr) return;
+    switching_ = switch_tried_ = true;
+    static_cast<void>(supervisor_->note_stable(now));
+    // A restart is told to all clients at once; they should not all come back at once.
+    const bool crowd = !link_.session().open();
+    const milliseconds delay = crowd ? supervisor_->spread() : milliseconds(0);
+    if (delay.count() == 0) return begin_attempt(now);
+    timers_.set(Timer::reconnect, now + delay);
+}
+
+/// The successor of an open or just ended connection could not be made, or an attempt before that.
+void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
+    ++totals_.ends[family(error)];
+    const core::Supervisor::Decision decision = supervisor_->on_failed(error, now);
+    if (link_) {
+        // The old connection is still there: nothing is lost, and whoever asked can ask again.
+        Lifecycle& event = add_event(Event::Kind::switch_failed);
+        event.error = std::move(error);
+        event.delay = decision.delay;
+        if (decision.again) {
+            timers_.set(Timer::reconnect, now + std::max(decision.delay, milliseconds(1)));
+        } else {
+            switching_ = false;
+        }
+        return drop_waiting(event.error);
+    }
+    if (held_) {
+        CloseInfo info = *std::exchange(held_, std::nullopt);
+        info.will_reconnect = decision.again;
+        switching_ = false;
+        add_event(Event::Kind::closed).close = std::move(info);
+        if (!decision.again) return end_life(error);
+        drop_waiting(error);
+    }
+    if (mode_ == StartMode::once && !decision.same_round) return finish(std::move(error));
+    try_again_or_fail(std::move(error), decision, now);
+}
+
+void ClientCore::Impl::link_ended(TimePoint now) {
+    drop(link_);
+    CloseInfo info = link_.session().close_info();
+    info.error.peer = link_.peer;
+    end_link(link_, info.error);
+    ++totals_.ends[family(info.error)];
+    tell_of_end(std::move(info), now);
+}
+
+void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
+    const bool wanted = close_requested_ || info.error.code == Condition::cancelled;
+    const bool on_the_way = attempt_ != nullptr || timers_.is_set(Timer::reconnect);
+    if (!wanted && switching_ && on_the_way && info.clean()) {
+        held_ = std::move(info);
+        return;
+    }
+    const CloseCode code = info.received && info.by_peer ? info.code : CloseCode{0};
+    const core::Supervisor::Decision decision =
+        wanted ? core::Supervisor::Decision() : supervisor_->on_ended(info.error, code, now);
+    Error error = info.error;
+    info.will_reconnect = decision.again;
+    add_event(Event::Kind::closed).close = std::move(info);
+    if (!decision.again) return end_life(error);
+    const bool under_way = std::exchange(switching_, false) && on_the_way;
+    drop_waiting(error);
+    if (!under_way) return try_again_or_fail(std::move(error), decision, now);
+    // The successor is being made already, and turns into an ordinary attempt.
+    Lifecycle& event = add_event(Event::Kind::reconnecting);
+    event.error = std::move(error);
+    event.attempt = attempt_ != nullptr ? attempt_->number() : supervisor_->next_attempt();
+    if (attempt_ != nullptr) {
+        add_event(Event::Kind::connecting).attempt = attempt_->number();
+    } else {
+        event.delay = std::chrono::ceil<milliseconds>(*timers_.next() - now);
+    }
+}
+
+/// Without an offline queue messages wait for no longer than one connection takes the place of another.
+void ClientCore::Impl::drop_waiting(const Error& error) {
+    if (backlog_ != nullptr && !queues()) backlog_->drop(error, fates_);
+}
+
+/// What was queued there and has not left waits for the next connection, or is lost.
+void ClientCore::Impl::end_link(Link& link, const Error& error) {
+    drop(link);
+    core::Session& session = link.session();
+    note_sent(session);
     session.add_to(totals_);
     totals_.send_queued = 0;
-    const bool wanted = session.close_requested() || info.error.code == Condition::cancelled;
-    const auto delay = wanted ? std::nullopt : policy_.decide(info.error, crypto_);
-    info.will_reconnect = delay.has_value();
-    Error error = info.error;
-    add_event(Event::Kind::closed).close = std::move(info);
-    announced_ = false;
-    connection_.reset();
-    if (delay) return try_again_or_fail(std::move(error), delay, now);
-    state_ = State::idle;
+    const bool resend = backlog_ != nullptr && keeps() && !close_requested_;
+    if (resend) backlog_->on_stream_ended(link.stream);
+    while (const std::uint64_t number = session.take_unsent()) {
+        if (resend && backlog_->holds(number)) continue;
+        if (backlog_ == nullptr || backlog_->on_sent(number).value_or(true))
+            fates_.push({number, Fate::dropped, error});
+    }
+    link = Link();
 }
 
-void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
-    timers_.stop(Timer::attempt);
-    error.peer = peer_;
-    const auto delay = mode_ == StartMode::once ? std::nullopt : policy_.decide(error, crypto_);
-    try_again_or_fail(std::move(error), delay, now);
+void ClientCore::Impl::update_old() {
+    core::Session& session = old_.session();
+    half_close_if_due(old_);
+    if (!session.ended()) return;
+    drop(old_);
+    if (old_.connection->drained()) end_link(old_, session.close_info().error);
 }
 
-void ClientCore::Impl::try_again_or_fail(Error error, std::optional<std::chrono::milliseconds> delay, TimePoint now) {
-    if (!delay) return finish(std::move(error));
-    state_ = State::reconnecting;
+void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::Decision& decision, TimePoint now) {
+    if (!decision.again) {
+        if (decision.limited) {
+            error.detail += (error.detail.empty() ? "given up after " : "; given up after ") +
+                            std::to_string(supervisor_->next_attempt() - 1) + " attempts";
+        }
+        return finish(std::move(error));
+    }
     // A deadline in the present would make the driver spin through an attempt that fails at once.
-    *delay = std::max(*delay, std::chrono::milliseconds(1));
-    timers_.set(Timer::reconnect, now + *delay);
+    const milliseconds delay = std::max(decision.delay, milliseconds(1));
+    timers_.set(Timer::reconnect, now + delay);
     Lifecycle& event = add_event(Event::Kind::reconnecting);
-    event.attempt = policy_.next_attempt();
-    event.delay = *delay;
+    event.attempt = supervisor_->next_attempt();
+    event.delay = delay;
     event.error = std::move(error);
 }
 
+/// The last event of a life that has no open connection.
 void ClientCore::Impl::finish(Error error) {
-    if (error.peer.empty()) error.peer = peer_;
-    add_event(Event::Kind::failed).error = std::move(error);
-    state_ = State::idle;
+    if (held_) {
+        held_->error = error;
+        held_->will_reconnect = false;
+        add_event(Event::Kind::closed).close = *std::exchange(held_, std::nullopt);
+    } else {
+        add_event(Event::Kind::failed).error = error;
+    }
+    end_life(error);
+}
+
+void ClientCore::Impl::end_life(const Error& error) {
+    drop_attempt();
+    switching_ = false;
+    if (old_) {
+        old_.session().stop();
+        end_link(old_, error);
+    }
+    if (backlog_ != nullptr) {
+        backlog_->drop(error, fates_);
+        backlog_.reset();
+    }
+    tell_fates();
+    alive_ = false;
+}
+
+void ClientCore::Impl::half_close_if_due(Link& link) {
+    if (!link.connection->take_half_close() || link.dropped) return;
+    Command command;
+    command.kind = Command::Kind::half_close;
+    command.id = link.stream;
+    common_.commands.push(std::move(command));
 }
 
 /// Tells the driver to free the stream; the connection may still hold events.
-void ClientCore::Impl::drop_stream() {
-    if (!std::exchange(stream_dropped_, true)) give_up(stream_);
+void ClientCore::Impl::drop(Link& link) {
+    if (!std::exchange(link.dropped, true)) common_.give_up(link.stream);
 }
 
-void ClientCore::Impl::give_up(StreamId id) {
-    Command command;
-    command.kind = Command::Kind::close;
-    command.id = id;
-    commands_.push_back(std::move(command));
-}
-
-void ClientCore::Impl::drop_everything() {
-    timers_.stop(Timer::attempt);
+void ClientCore::Impl::drop_attempt() {
     timers_.stop(Timer::reconnect);
-    if (const StreamId id = std::exchange(preparing_, 0)) give_up(id);
-    if (dialer_ != nullptr) {
-        dialer_->abandon();
-        Command command;
-        while (dialer_->next(command)) commands_.push_back(std::move(command));
-        dialer_.reset();
-    }
-    if (connection_ != nullptr) {
-        drop_stream();
-        connection_.reset();
-    }
-}
-
-/// Of an attempt that is under way.
-Phase ClientCore::Impl::phase() const noexcept {
-    if (preparing_ != 0) return Phase::prepare;
-    if (dialer_ != nullptr) return dialer_->resolving() ? Phase::resolve : Phase::connect;
-    return connection_ != nullptr ? connection_->phase() : Phase::none;
+    if (attempt_ == nullptr) return;
+    attempt_->abandon();
+    attempt_.reset();
 }
 
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
-    lifecycle_.emplace_back().kind = kind;
-    return lifecycle_.back();
+    Lifecycle event;
+    event.kind = kind;
+    return lifecycle_.push(std::move(event));
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------
@@ -638,18 +853,20 @@ ClientCore::ClientCore(Config config, Crypto& crypto) : impl_(std::make_unique<I
 ClientCore::~ClientCore() = default;
 
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
-    core::Url url;
+    std::vector<Endpoint> endpoints;
     std::optional<core::ProxyUrl> proxy;
-    return check_config(config, crypto, prepared, url, proxy);
+    return check_config(config, crypto, prepared, endpoints, proxy);
 }
 void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }
 Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mode, now); }
 void ClientCore::stop(TimePoint now) { impl_->stop(now); }
+void ClientCore::reconnect_now(TimePoint now) { impl_->reconnect_now(now); }
+std::error_code ClientCore::refresh(TimePoint now) { return impl_->refresh(now); }
 
-std::error_code ClientCore::send(Opcode opcode, Bytes payload, SendOptions options) {
+std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
     return impl_->send(opcode, payload, options);
 }
-std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options) {
+std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
     return impl_->send_part(opcode, payload, fin, options);
 }
 std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
@@ -675,7 +892,7 @@ bool ClientCore::next(Event& event) { return impl_->next(event); }
 void ClientCore::settle(TimePoint now) { impl_->settle(now); }
 std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) { return impl_->tx(id, out); }
 void ClientCore::tx_consume(StreamId id, std::size_t n) { impl_->tx_consume(id, n); }
-std::optional<StreamId> ClientCore::writable_stream() const noexcept { return impl_->writable_stream(); }
+bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }
 std::size_t ClientCore::send_queued() const noexcept { return impl_->send_queued(); }
 State ClientCore::state() const noexcept { return impl_->state(); }

@@ -6,12 +6,9 @@
 namespace tern {
 namespace {
 
-constexpr bool yes = true;
-constexpr bool no = false;
-
 constexpr ErrorRow rows[] = {
 #define TERN_ERROR(name, number, condition, close_code, retry, esp_type, text) \
-    {Errc::name, #name, Condition::condition, close_code, retry, #esp_type, text},
+    {Errc::name, #name, Condition::condition, close_code, Retry::retry, #esp_type, text},
 #include <tern/error_table.inc>
 #undef TERN_ERROR
 };
@@ -91,6 +88,16 @@ std::string_view condition_name(Condition condition) noexcept {
         case Condition::closed: return "closed";
         case Condition::cancelled: return "cancelled";
         case Condition::misuse: return "misuse";
+    }
+    return "unknown";
+}
+
+std::string_view retry_name(Retry retry) noexcept {
+    switch (retry) {
+        case Retry::never: return "never";
+        case Retry::backoff: return "backoff";
+        case Retry::at_once: return "at once";
+        case Retry::later: return "later";
     }
     return "unknown";
 }

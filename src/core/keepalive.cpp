@@ -15,16 +15,23 @@ std::optional<std::chrono::microseconds> Keepalive::on_pong(Bytes bytes, TimePoi
     return round_trip_;
 }
 
+void Keepalive::probe(TimePoint now) noexcept {
+    if (outstanding_) return;
+    probing_ = true;
+    next_ping_ = std::min(next_ping_, now);
+}
+
 std::optional<TimePoint> Keepalive::deadline() const noexcept {
-    if (interval_.count() == 0) return std::nullopt;
-    return outstanding_ ? dead_at() : next_ping_;
+    if (outstanding_) return dead_at();
+    if (interval_.count() == 0 && !probing_) return std::nullopt;
+    return next_ping_;
 }
 
 Keepalive::Action Keepalive::on_timeout(TimePoint now) noexcept {
-    if (interval_.count() == 0) return Action::none;
     if (outstanding_) return now >= dead_at() ? Action::dead : Action::none;
-    if (now < next_ping_) return Action::none;
+    if ((interval_.count() == 0 && !probing_) || now < next_ping_) return Action::none;
     outstanding_ = true;
+    probing_ = false;
     pinged_ = now;
     next_ping_ = now + interval_;
     ++number_;

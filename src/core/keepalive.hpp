@@ -24,6 +24,8 @@ public:
 
     /// A sign of life.
     void on_alive(TimePoint now) noexcept { alive_ = now; }
+    /// Lets the next ping go out at once, also where there are no others; one that is unanswered will do.
+    void probe(TimePoint now) noexcept;
     /// A pong has arrived; the round-trip time if it answers our ping, which is not outstanding any more then.
     [[nodiscard]] std::optional<std::chrono::microseconds> on_pong(Bytes payload, TimePoint now) noexcept;
 
@@ -43,6 +45,7 @@ private:
     TimePoint pinged_;
     TimePoint alive_;
     bool outstanding_ = false;
+    bool probing_ = false;
     std::uint64_t number_ = 0;
     std::chrono::microseconds round_trip_{-1};
 };

@@ -17,11 +17,25 @@ std::string_view event_name(Event::Kind kind) noexcept {
         case Event::Kind::chunk: return "chunk";
         case Event::Kind::ping: return "ping";
         case Event::Kind::pong: return "pong";
+        case Event::Kind::congested: return "congested";
         case Event::Kind::writable: return "writable";
+        case Event::Kind::fate: return "fate";
+        case Event::Kind::switched: return "switched";
+        case Event::Kind::switch_failed: return "switch_failed";
         case Event::Kind::closing: return "closing";
         case Event::Kind::closed: return "closed";
         case Event::Kind::reconnecting: return "reconnecting";
         case Event::Kind::failed: return "failed";
+    }
+    return "unknown";
+}
+
+std::string_view fate_name(Fate fate) noexcept {
+    switch (fate) {
+        case Fate::sent: return "sent";
+        case Fate::dropped: return "dropped";
+        case Fate::expired: return "expired";
+        case Fate::replaced: return "replaced";
     }
     return "unknown";
 }

@@ -36,6 +36,7 @@ std::error_code Outbox::push(Opcode opcode, Bytes payload, bool fin, std::size_t
             return error;
         }
     }
+    pushed_ += bulk_.size() - before;
     return {};
 }
 
@@ -77,6 +78,7 @@ void Outbox::consume(std::size_t n) {
     assert(n <= lent_bulk_ + lent_control_);
     const std::size_t from_bulk = std::min(n, std::exchange(lent_bulk_, 0));
     bulk_.consume(from_bulk, spare_);
+    consumed_ += from_bulk;
     lent_control_ = 0;
     control_.consume(n - from_bulk, spare_);
     // Frames that were on offer when the urgent Close came, and of which the kernel took nothing: it overtakes them

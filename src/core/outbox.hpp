@@ -54,6 +54,10 @@ public:
     [[nodiscard]] std::size_t lent() const noexcept { return lent_bulk_ + lent_control_; }
     [[nodiscard]] std::size_t queued() const noexcept { return bulk_.size() + control_.size(); }
     [[nodiscard]] std::size_t control_queued() const noexcept { return control_.size(); }
+    /// Bytes of messages that were ever queued, and that the kernel has got: when the second has reached what the first
+    /// was behind a message, that message has left.
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return pushed_; }
+    [[nodiscard]] std::uint64_t consumed() const noexcept { return consumed_; }
     /// Gives back memory that is kept for the next message.
     void trim() noexcept { spare_.reset(); }
 
@@ -113,6 +117,8 @@ private:
     SegmentPtr spare_;
     MaskKeys keys_;
     std::size_t limit_;
+    std::uint64_t pushed_ = 0;
+    std::uint64_t consumed_ = 0;
 
     std::size_t lent_bulk_ = 0;     ///< The loan begins with so many bytes of the bulk lane ...
     std::size_t lent_control_ = 0;  ///< ... and goes on with so many of the control lane.

@@ -61,17 +61,18 @@ void Session::queue_pong(Bytes payload) {
 
 // --- send half -----------------------------------------------------------------------------------------------------
 
-std::error_code Session::send(Opcode opcode, Bytes payload, SendOptions options) {
+std::error_code Session::send(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
     if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
     if (const std::error_code error = may_send()) return error;
     if (part_ != Opcode::continuation) return Errc::message_in_progress;
     if (opcode == Opcode::text && config_.check_outgoing_text && !options.trusted_utf8 && !is_utf8(payload)) {
         return Errc::outgoing_text_not_utf8;
     }
-    return push(opcode, payload, true);
+    return push(opcode, payload, true, number);
 }
 
-std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options) {
+std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options,
+                                   std::uint64_t number) {
     if (static_cast<unsigned>(opcode) > static_cast<unsigned>(Opcode::binary)) return Errc::invalid_opcode;
     if (const std::error_code error = may_send()) return error;
     const bool begins = opcode != Opcode::continuation;
@@ -83,7 +84,7 @@ std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, SendO
     Utf8Validator text = begins ? Utf8Validator() : part_text_;
     if (checked && (!text.add(payload) || (fin && !text.complete()))) return Errc::outgoing_text_not_utf8;
 
-    if (const std::error_code error = push(opcode, payload, fin)) return error;
+    if (const std::error_code error = push(opcode, payload, fin, number)) return error;
     if (begins) part_ = opcode;
     if (fin) part_ = Opcode::continuation;
     part_checked_ = checked;
@@ -91,11 +92,21 @@ std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, SendO
     return {};
 }
 
-std::error_code Session::push(Opcode opcode, Bytes payload, bool fin) {
-    const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size);
-    if (!error && fin) ++messages_sent_;
-    return error;
+std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number) {
+    if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size)) return error;
+    if (fin) ++messages_sent_;
+    if (fin && number != 0) tracked_.push({outbox_.pushed(), number});
+    const std::size_t high = config_.water_marks.high;
+    if (high != 0 && !congested_ && outbox_.queued() >= high) congested_ = became_congested_ = wants_writable_ = true;
+    return {};
 }
+
+std::uint64_t Session::take_sent() {
+    if (tracked_.empty() || tracked_.front().end > outbox_.consumed()) return 0;
+    return tracked_.pop().number;
+}
+
+std::uint64_t Session::take_unsent() { return tracked_.empty() ? 0 : tracked_.pop().number; }
 
 std::error_code Session::ping(Bytes payload) {
     if (const std::error_code error = may_send()) return error;
@@ -125,12 +136,19 @@ void Session::tx_consume(std::size_t n) {
     if (n > 0 && blocked_) progress_ = true;
     if (n < outbox_.lent()) blocked_ = true;
     outbox_.consume(n);
-    if (outbox_.queued() == 0 && std::exchange(blocked_, false)) became_writable_ = true;
+    if (outbox_.queued() > config_.water_marks.low) {
+        wants_writable_ = wants_writable_ || blocked_;
+    } else {
+        congested_ = false;
+        if (std::exchange(wants_writable_, false)) became_writable_ = true;
+    }
+    if (outbox_.queued() == 0) blocked_ = false;
 }
 
 void Session::on_tx_stalled(bool progress) noexcept {
     if (progress && blocked_) progress_ = true;
     blocked_ = true;
+    wants_writable_ = wants_writable_ || outbox_.queued() > config_.water_marks.low;
 }
 
 // --- both halves ---------------------------------------------------------------------------------------------------
@@ -272,6 +290,7 @@ bool Session::take_half_close() noexcept {
 }
 
 bool Session::take_writable() noexcept { return std::exchange(became_writable_, false) && state_ == State::open; }
+bool Session::take_congested() noexcept { return std::exchange(became_congested_, false) && state_ == State::open; }
 
 CloseInfo Session::close_info() const {
     assert(state_ == State::ended);

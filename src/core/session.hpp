@@ -15,6 +15,7 @@
 #include <tern/config.hpp>
 #include <tern/core.hpp>
 
+#include "fifo.hpp"
 #include "keepalive.hpp"
 #include "message_reader.hpp"
 #include "outbox.hpp"
@@ -34,8 +35,14 @@ public:
 
     // --- send half -------------------------------------------------------------------------------------------------
 
-    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, SendOptions options);
-    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, SendOptions options);
+    /// `number`: is to come back from `take_sent`; 0: need not.
+    [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options,
+                                       std::uint64_t number = 0);
+    /// The number is that of the message; it counts where `fin` is.
+    [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options,
+                                            std::uint64_t number = 0);
+    /// A message in parts has begun and not ended.
+    [[nodiscard]] bool part_open() const noexcept { return part_ != Opcode::continuation; }
     [[nodiscard]] std::error_code ping(Bytes payload);
     /// The user wants to close; what was sent before goes first.
     [[nodiscard]] std::error_code close(CloseCode code, std::string_view reason);
@@ -44,6 +51,12 @@ public:
     /// The kernel refused something of what is lent; it took bytes before that if `progress`. More of it may follow.
     void on_tx_stalled(bool progress) noexcept;
     [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
+    /// The number of the next message that the kernel has got; 0: none since.
+    [[nodiscard]] std::uint64_t take_sent();
+    /// The number of the next message that it has not got; 0: there is none. For when the session has ended.
+    [[nodiscard]] std::uint64_t take_unsent();
+    /// `settle` has something to tell that came of sending.
+    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_; }
 
     // --- both halves -----------------------------------------------------------------------------------------------
 
@@ -64,11 +77,19 @@ public:
     [[nodiscard]] bool ended() const noexcept { return state_ == State::ended; }
     /// The write side has been used up after a failure: time for FIN. True once.
     [[nodiscard]] bool take_half_close() noexcept;
-    /// All that was queued has left after some of it had to wait, and there may be more. True once.
+    /// What is queued is down to the low mark, after `congested` or after the kernel had refused some. True once.
     [[nodiscard]] bool take_writable() noexcept;
+    /// What is queued has reached the high mark. True once.
+    [[nodiscard]] bool take_congested() noexcept;
+    /// Is the link alive? A ping goes out now, with the deadline of a keepalive.
+    void probe(TimePoint now) noexcept { keepalive_.probe(now); }
     /// How it ended; only when `ended()`. `will_reconnect` is the caller's.
     [[nodiscard]] CloseInfo close_info() const;
     [[nodiscard]] bool close_requested() const noexcept { return close_requested_; }
+    /// What was received ends with a whole message.
+    [[nodiscard]] bool between_messages() const noexcept { return reader_.between_messages(); }
+    /// The peer began the closing handshake.
+    [[nodiscard]] bool closed_by_peer() const noexcept { return by_peer_; }
     /// The peer's Close frame, once `next` has given `closing`.
     [[nodiscard]] const CloseFrame& peer_close() const noexcept { return reader_.close_frame(); }
 
@@ -92,7 +113,7 @@ private:
     [[nodiscard]] std::error_code queue_close(const std::string& body);
     void enter(State state, TimePoint deadline) noexcept;
     [[nodiscard]] std::error_code may_send() const noexcept;
-    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin);
+    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number);
     [[nodiscard]] Error ending() const;
 
     const Config& config_;
@@ -111,13 +132,21 @@ private:
     bool part_checked_ = false;           ///< It is text, and checked.
     Utf8Validator part_text_;
     bool close_requested_ = false;
-    std::string close_body_;      ///< Of the Close that was requested.
-    bool sending_ended_ = false;  ///< Mirrors that `state_` has left `open`.
-    bool blocked_ = false;        ///< The kernel has refused bytes, and not all that is queued has left since.
+    std::string close_body_;       ///< Of the Close that was requested.
+    bool sending_ended_ = false;   ///< Mirrors that `state_` has left `open`.
+    bool blocked_ = false;         ///< The kernel has refused bytes, and not all that is queued has left since.
+    bool wants_writable_ = false;  ///< The user waits for `writable`.
     bool became_writable_ = false;
+    bool congested_ = false;  ///< The high mark was reached, and the low one not since.
+    bool became_congested_ = false;
     bool progress_ = false;  ///< The kernel took bytes after having refused some.
     CloseCode sent_code_ = CloseCode::no_status;
     std::uint64_t messages_sent_ = 0;
+    struct Tracked {
+        std::uint64_t end = 0;  ///< Of `Outbox::pushed`.
+        std::uint64_t number = 0;
+    };
+    Fifo<Tracked> tracked_;  ///< Messages whose number is to come back.
 
     // Both: only touched by calls of the group `whole`.
     State state_ = State::open;

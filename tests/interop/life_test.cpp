@@ -301,7 +301,7 @@ TEST(Reconnecting, HappensAfterALossUntilItIsStopped) {
         peer.upgrade();
     });
     Config config = short_config(server.url());
-    config.reconnect = {.enabled = true, .delay = 1ms};
+    config.reconnect = {.enabled = true, .min_delay = 1ms, .max_delay = 1ms};
     WatchedClient client(config);
     EXPECT_TRUE(client.wait_for_kind(Event::Kind::reconnecting, 5));
     client->stop();
@@ -316,7 +316,7 @@ TEST(Reconnecting, GivesUpAfterItsAttempts) {
         port = server.port();
     }
     Config config = short_config("ws://127.0.0.1:" + std::to_string(port));
-    config.reconnect = {.enabled = true, .delay = 1ms, .max_attempts = 3};
+    config.reconnect = {.enabled = true, .min_delay = 1ms, .max_delay = 1ms, .max_attempts = 3};
     WatchedClient client(config);
     ASSERT_TRUE(client.wait_for_end());
     EXPECT_EQ(client.count(Event::Kind::connecting), 3);
@@ -359,7 +359,7 @@ TEST(Stress, RandomCallsFromEverywhere) {
         Config config = short_config(server.url());
         config.timeouts.stop = 100ms;
         config.keepalive.interval = 20ms;
-        config.reconnect = {.enabled = true, .delay = 1ms};
+        config.reconnect = {.enabled = true, .min_delay = 1ms, .max_delay = 1ms};
         auto client = std::make_unique<Client>(config);
         Client& handle = *client;
         std::minstd_rand in_handlers(seed + 1);
@@ -409,7 +409,7 @@ void tell_request(Peer& peer) {
 TEST(Preparing, EachAttemptHasAFreshToken) {
     ScriptedServer server(tell_request);
     Config config = short_config("");
-    config.reconnect = {.delay = 1ms};
+    config.reconnect = {.min_delay = 1ms, .max_delay = 1ms};
     int asked = 0;
     std::vector<std::string> requests;
     std::promise<void> twice;

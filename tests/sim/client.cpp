@@ -65,7 +65,20 @@ void Client::stop() {
     pump();
 }
 
-std::error_code Client::send(Opcode opcode, std::string_view payload, SendOptions options) {
+void Client::reconnect_now() {
+    core_.reconnect_now(schedule_.now());
+    schedule_.trace("reconnect_now");
+    pump();
+}
+
+std::error_code Client::refresh() {
+    const std::error_code error = core_.refresh(schedule_.now());
+    schedule_.trace("refresh", static_cast<std::uint64_t>(error.value()));
+    pump();
+    return error;
+}
+
+std::error_code Client::send(Opcode opcode, std::string_view payload, const SendOptions& options) {
     const std::error_code error = core_.send(opcode, as_bytes(payload), options);
     schedule_.trace("send", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, true);
@@ -73,7 +86,7 @@ std::error_code Client::send(Opcode opcode, std::string_view payload, SendOption
     return error;
 }
 
-std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, SendOptions options) {
+std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, const SendOptions& options) {
     const std::error_code error = core_.send_part(opcode, as_bytes(payload), fin, options);
     schedule_.trace("send_part", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, fin);
@@ -270,7 +283,6 @@ bool Client::flush(StreamId id) {
     std::vector<Bytes> pieces(faults.tx_pieces);
     pieces.resize(core_.tx(id, pieces));
     if (pieces.empty()) return false;
-    if (core_.writable_stream() != id) schedule_.offence("writable_stream() is not the stream that has bytes");
     if (socket->half_closed) schedule_.offence("bytes to send behind a half_close");
 
     Pipe& up = socket->wire->up;

@@ -56,10 +56,12 @@ public:
 
     Error start(StartMode mode = StartMode::keep_trying);
     void stop();
-    std::error_code send(Opcode opcode, std::string_view payload, SendOptions options = {});
+    void reconnect_now();
+    std::error_code refresh();
+    std::error_code send(Opcode opcode, std::string_view payload, const SendOptions& options = {});
     std::error_code send_text(std::string_view text) { return send(Opcode::text, text); }
     std::error_code send_binary(std::string_view bytes) { return send(Opcode::binary, bytes); }
-    std::error_code send_part(Opcode opcode, std::string_view payload, bool fin, SendOptions options = {});
+    std::error_code send_part(Opcode opcode, std::string_view payload, bool fin, const SendOptions& options = {});
     std::error_code ping(std::string_view payload);
     std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
     /// If set, each attempt of the lives to come is prepared: the answer is `prepared`, at any time but not inside it.

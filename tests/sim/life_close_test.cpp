@@ -71,9 +71,9 @@ TEST(SimClose, ByThePeerIsAnsweredWithItsCode) {
 }
 
 TEST(SimClose, ByThePeerIsFollowedByAnotherAttempt) {
-    Life life(quiet(), {.reconnect = {.delay = 100ms}});
+    Life life(quiet(), {.reconnect = {.min_delay = 100ms, .max_delay = 100ms}});
     ASSERT_TRUE(life.open());
-    life.peer().send(close_frame(1012));
+    life.peer().send(close_frame(1000));
     ASSERT_TRUE(life.until(Kind::open, 1s, 2)) << life.log();
     EXPECT_TRUE(life.client.find(Kind::closed)->close.will_reconnect);
     EXPECT_EQ(life.client.find(Kind::reconnecting)->error, Errc::closed_by_peer);

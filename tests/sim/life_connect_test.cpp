@@ -89,7 +89,7 @@ TEST(SimTimeout, TheAttemptsDeadlineEndsWithTheOpenConnection) {
 TEST(SimTimeout, EachAttemptHasItsOwn) {
     Config config = patient();
     config.timeouts.attempt = 1s;
-    config.reconnect = {.delay = 500ms, .jitter = 0, .max_attempts = 3};
+    config.reconnect = {.min_delay = 500ms, .max_delay = 500ms, .max_attempts = 3};
     Life life(accepting(Accept::black_hole), config);
     expect_failure_after(life, 4s, Errc::attempt_timeout, Phase::connect);
     EXPECT_EQ(life.client.count(Kind::connecting), 3u);
@@ -113,7 +113,7 @@ TEST(SimResolve, NoAddresses) {
 
 TEST(SimResolve, ALateAnswerDoesNothing) {
     Config config = no_reconnect({.timeouts = {.resolve = 100ms}});
-    config.reconnect = {.delay = 10ms, .jitter = 0};
+    config.reconnect = {.min_delay = 10ms, .max_delay = 10ms};
     Life life(quiet(), config);
     life.world.dns("host").delay = 150ms;
     ASSERT_FALSE(life.client.start());
@@ -338,7 +338,7 @@ TEST(SimStart, ErrorsOfUrlAndConfigurationStartNothing) {
         {{.url = "ws://host/", .headers = {{"Host", "other"}}}, Errc::reserved_header},
         {{.url = "ws://host/", .receive_buffer = 1}, Errc::invalid_config},
         {{.url = "ws://host/", .timeouts = {.close = 0ms}}, Errc::invalid_config},
-        {{.url = "ws://host/", .reconnect = {.jitter = 1.5}}, Errc::invalid_config},
+        {{.url = "ws://host/", .reconnect = {.max_delay = 1ms}}, Errc::invalid_config},
     };
     for (const auto& [config, errc] : errors) {
         CheckedWorld world;
@@ -360,7 +360,7 @@ TEST(SimStart, OnceMakesTheFirstFailureFinal) {
 }
 
 TEST(SimStart, OnceReconnectsAfterTheConnectionWasOpen) {
-    Life life(quiet(), {.reconnect = {.delay = 10ms}});
+    Life life(quiet(), {.reconnect = {.min_delay = 10ms, .max_delay = 10ms}});
     ASSERT_FALSE(life.client.start(StartMode::once));
     ASSERT_TRUE(life.until(Kind::open));
     life.peer().reset();
@@ -371,7 +371,7 @@ TEST(SimStart, OnceReconnectsAfterTheConnectionWasOpen) {
 }
 
 TEST(SimStart, WithoutEntropyThereIsNoAttemptUntilThereIsSome) {
-    Life life(quiet(), {.reconnect = {.delay = 100ms}});
+    Life life(quiet(), {.reconnect = {.min_delay = 100ms, .max_delay = 100ms}});
     life.client.crypto.broken = true;
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until(Kind::reconnecting));

@@ -42,7 +42,7 @@ TEST(SimOpen, RequestCarriesTheConfiguration) {
 }
 
 TEST(SimOpen, KeysDiffer) {
-    Life life(quiet(), {.reconnect = {.delay = 1ms}});
+    Life life(quiet(), {.reconnect = {.min_delay = 1ms, .max_delay = 1ms}});
     ASSERT_TRUE(life.open());
     life.peer().reset();
     ASSERT_TRUE(life.until(Kind::open, 10s, 2));

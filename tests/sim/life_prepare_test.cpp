@@ -29,7 +29,7 @@ TEST(SimPrepare, TheAttemptUsesTheAnswer) {
 }
 
 TEST(SimPrepare, EachAttemptIsAskedForAnew) {
-    PreparedLife life(fresh, 10ms, {.reconnect = {.delay = 100ms}});
+    PreparedLife life(fresh, 10ms, {.reconnect = {.min_delay = 100ms, .max_delay = 100ms}});
     life.server.behaviour.accept = Behaviour::Accept::refuse;
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until(Kind::reconnecting, 10s, 2));
@@ -37,7 +37,7 @@ TEST(SimPrepare, EachAttemptIsAskedForAnew) {
     ASSERT_TRUE(life.until(Kind::open));
     life.peer().reset();
     ASSERT_TRUE(life.until(Kind::open, 10s, 2));
-    EXPECT_EQ(life.asked, (std::vector<std::uint32_t>{1, 2, 3, 1}));
+    EXPECT_EQ(life.asked, (std::vector<std::uint32_t>{1, 2, 3, 4}));
 }
 
 TEST(SimPrepare, ARedirectDoesNotAskAgain) {
@@ -62,13 +62,13 @@ TEST(SimPrepare, NoAnswerMeetsTheDeadlineOfTheAttempt) {
 }
 
 TEST(SimPrepare, TheProgramCanFailTheAttempt) {
-    PreparedLife life({}, 10ms, {.reconnect = {.delay = 100ms, .max_attempts = 3}},
+    PreparedLife life({}, 10ms, {.reconnect = {.min_delay = 100ms, .max_delay = 100ms, .max_attempts = 3}},
                       Error(Errc::prepare_failed, Phase::prepare, "no token"));
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until_end()) << life.log();
     EXPECT_EQ(life.asked.size(), 3u) << "the next attempt may find a token";
     EXPECT_EQ(life.error(), Errc::prepare_failed);
-    EXPECT_EQ(life.error().detail, "no token");
+    EXPECT_EQ(life.error().detail, "no token; given up after 3 attempts");
 }
 
 TEST(SimPrepare, AnAnswerThatCannotBeUsedIsFinal) {

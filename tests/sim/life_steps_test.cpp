@@ -7,7 +7,7 @@ namespace {
 /// Talks for a while. A message that reads "close" ends it.
 void talk(Life& life) {
     life.client.on_event = [&life](const Entry& entry) {
-        if (entry.kind == Kind::open) {
+        if (entry.kind == Kind::open || entry.kind == Kind::switched) {
             static_cast<void>(life.client.send_text("one"));
             static_cast<void>(life.client.ping("two"));
             static_cast<void>(life.client.send_binary(std::string(300, 'x')));
@@ -43,7 +43,7 @@ protected:
     /// The whole life, with `act` after step number `at`. Returns how many steps there were.
     static std::uint64_t run(std::uint64_t at, const std::function<void(Life&)>& act,
                              const std::function<void(Life&)>& check) {
-        Life life(echo(), {.reconnect = {.delay = 50ms}});
+        Life life(echo(), {.reconnect = {.min_delay = 50ms, .max_delay = 50ms}});
         life.client.faults.max_write = 64;
         life.client.faults.max_read = 200;
         GetParam().prepare(life);
@@ -156,7 +156,7 @@ TEST_P(SimSteps, TimeoutsTooEarlyAndAnswersToNothingAfterEveryStep) {
     std::string usual;
     const std::uint64_t total = run(0, [](Life& l) { l.client.faults = {}; }, [&](Life& life) { usual = life.log(); });
     EXPECT_GT(total, 0u);
-    Life life(echo(), {.reconnect = {.delay = 50ms}});
+    Life life(echo(), {.reconnect = {.min_delay = 50ms, .max_delay = 50ms}});
     life.client.faults.max_write = 64;
     life.client.faults.max_read = 200;
     life.client.faults.spurious_timeout = 1;

@@ -207,11 +207,11 @@ Behaviour refusing() {
     return behaviour;
 }
 
-TEST(SimReconnect, TheDelayVariesWithinTheJitter) {
+TEST(SimReconnect, TheDelayIsDrawnBetweenItsBounds) {
     std::chrono::milliseconds least = 1h;
     std::chrono::milliseconds most = 0ms;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        Life life(refusing(), {.reconnect = {.delay = 1000ms, .jitter = 0.3}}, seed);
+        Life life(refusing(), {.reconnect = {.min_delay = 700ms, .max_delay = 1300ms}}, seed);
         ASSERT_FALSE(life.client.start());
         ASSERT_TRUE(life.until(Kind::connecting, 60s, 2));
         const Entry* wait = life.client.find(Kind::reconnecting);
@@ -225,8 +225,8 @@ TEST(SimReconnect, TheDelayVariesWithinTheJitter) {
     EXPECT_GT(most, 1250ms);
 }
 
-TEST(SimReconnect, WithoutJitterTheDelayIsExact) {
-    Life life(refusing(), {.reconnect = {.delay = 777ms, .jitter = 0, .max_attempts = 3}});
+TEST(SimReconnect, WithEqualBoundsTheDelayIsExact) {
+    Life life(refusing(), {.reconnect = {.min_delay = 777ms, .max_delay = 777ms, .max_attempts = 3}});
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until_end());
     ASSERT_EQ(life.client.log.size(), 6u) << life.log();
@@ -242,13 +242,14 @@ TEST(SimReconnect, WithoutJitterTheDelayIsExact) {
     EXPECT_EQ(life.client.stats().attempts, 3u);
 }
 
-TEST(SimReconnect, TheCountBeginsAnewWithAnOpenConnection) {
-    Life life(refusing(), {.reconnect = {.delay = 100ms, .jitter = 0, .max_attempts = 3}});
+TEST(SimReconnect, TheCountBeginsAnewWithAStableConnection) {
+    Life life(refusing(), {.reconnect = {.min_delay = 100ms, .max_delay = 100ms, .max_attempts = 3}});
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until(Kind::connecting, 10s, 2));
     life.server.behaviour = quiet();
     ASSERT_TRUE(life.until(Kind::open, 10s));
     EXPECT_EQ(life.client.find(Kind::connecting)->attempt, 2u);
+    life.world.run_for(10s);
     life.server.behaviour = refusing();
     life.peer().reset();
     ASSERT_TRUE(life.until_end());
@@ -258,7 +259,7 @@ TEST(SimReconnect, TheCountBeginsAnewWithAnOpenConnection) {
 }
 
 TEST(SimReconnect, WithoutALimitItGoesOnForEver) {
-    Life life(refusing(), {.reconnect = {.delay = 1000ms}});
+    Life life(refusing(), {.reconnect = {.min_delay = 1000ms, .max_delay = 1000ms}});
     ASSERT_FALSE(life.client.start());
     life.world.run_for(1000s);
     EXPECT_GT(life.client.count(Kind::connecting), 800u);
@@ -267,7 +268,7 @@ TEST(SimReconnect, WithoutALimitItGoesOnForEver) {
 }
 
 TEST(SimReconnect, ADelayOfZeroIsNoEndlessLoopInNoTime) {
-    Life life(refusing(), {.reconnect = {.delay = 0ms, .max_attempts = 50}});
+    Life life(refusing(), {.reconnect = {.min_delay = 0ms, .max_delay = 0ms, .max_attempts = 50}});
     ASSERT_FALSE(life.client.start());
     ASSERT_TRUE(life.until_end());
     EXPECT_EQ(life.client.count(Kind::connecting), 50u);
@@ -286,7 +287,7 @@ TEST(SimReconnect, SwitchedOff) {
 }
 
 TEST(SimReconnect, SendingFailsWhileThereIsNoConnectionAndNothingIsLeftOver) {
-    Life life(echo(), {.reconnect = {.delay = 100ms}});
+    Life life(echo(), {.reconnect = {.min_delay = 100ms, .max_delay = 100ms}});
     ASSERT_TRUE(life.open());
     life.peer().pause();
     EXPECT_FALSE(life.client.send_part(Opcode::text, "of the first connection", false));
@@ -301,7 +302,7 @@ TEST(SimReconnect, SendingFailsWhileThereIsNoConnectionAndNothingIsLeftOver) {
 }
 
 TEST(SimReconnect, AnAddressThatChangesIsResolvedAnew) {
-    Life life(quiet(), {.reconnect = {.delay = 100ms}});
+    Life life(quiet(), {.reconnect = {.min_delay = 100ms, .max_delay = 100ms}});
     Server& other = life.world.server("192.0.2.2", 80, quiet());
     ASSERT_TRUE(life.open());
     life.world.dns("host", {"192.0.2.2"});

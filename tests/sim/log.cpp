@@ -45,11 +45,14 @@ Entry copy_of(const Event& event, TimePoint at) {
     if (event.kind == Kind::pong) entry.round_trip = event.round_trip;
     if (event.kind == Kind::connecting || event.kind == Kind::reconnecting) entry.attempt = event.attempt;
     if (event.kind == Kind::reconnecting) entry.delay = event.delay;
-    if (event.kind == Kind::open && event.handshake != nullptr) entry.handshake = *event.handshake;
+    if (event.kind == Kind::fate) entry.number = event.number, entry.fate = event.fate;
+    const bool has_handshake = event.kind == Kind::open || event.kind == Kind::switched;
+    if (has_handshake && event.handshake != nullptr) entry.handshake = *event.handshake;
     const bool has_close = event.kind == Kind::closing || event.kind == Kind::closed;
     if (has_close && event.close != nullptr) entry.close = *event.close;
     if (event.kind == Kind::closed) entry.error = entry.close.error;
-    const bool has_error = event.kind == Kind::reconnecting || event.kind == Kind::failed;
+    const bool has_error = event.kind == Kind::reconnecting || event.kind == Kind::failed || event.kind == Kind::fate ||
+                           event.kind == Kind::switch_failed;
     if (has_error && event.error != nullptr) entry.error = *event.error;
     return entry;
 }
@@ -63,7 +66,13 @@ std::string describe(const Entry& entry) {
         case Kind::chunk: return line + (entry.opcode == Opcode::text ? " text " : " binary ") + shown(entry.bytes);
         case Kind::ping:
         case Kind::pong: return line + " " + shown(entry.bytes);
+        case Kind::congested:
         case Kind::writable: return line;
+        case Kind::fate:
+            return line + " " + std::to_string(entry.number) + " " + std::string(fate_name(entry.fate)) +
+                   (entry.error ? " " + entry.error.message() : "");
+        case Kind::switched: return line + " " + entry.handshake.subprotocol;
+        case Kind::switch_failed: return line + " " + entry.error.message();
         case Kind::closing: return line + " " + shown(entry.close);
         case Kind::closed: return line + " " + shown(entry.close) + " " + entry.error.message();
         case Kind::reconnecting:
@@ -100,8 +109,10 @@ std::string EventJudge::judge(const Event& event) {
         case Kind::chunk:
         case Kind::ping:
         case Kind::pong:
+        case Kind::congested:
         case Kind::writable:
         case Kind::closing: return judge_traffic(event);
+        case Kind::fate: return judge_fate(event);
         default: return judge_life(event);
     }
 }
@@ -121,7 +132,7 @@ std::string EventJudge::judge_life(const Event& event) {
             return event.attempt == attempt_ ? "" : "the number of the attempt is wrong";
         case Kind::open:
             stage_ = Stage::open;
-            attempt_ = 0;
+            opened_ = true;
             in_message_ = false;
             if (event.handshake == nullptr) return "open without a handshake";
             return before == Stage::connecting ? "" : "open without connecting";
@@ -133,12 +144,25 @@ std::string EventJudge::judge_life(const Event& event) {
         case Kind::reconnecting:
             stage_ = Stage::reconnecting;
             if (event.error == nullptr || !*event.error) return "reconnecting without an error that says why";
-            if (event.attempt != ++attempt_) return "reconnecting announces the wrong number of the attempt";
+            // A stable connection begins the count anew, and attempts to switch count too.
+            if (!std::exchange(opened_, false) && event.attempt != attempt_ + 1) {
+                return "reconnecting announces the wrong number of the attempt";
+            }
+            attempt_ = event.attempt;
             return before == Stage::closed || before == Stage::connecting ? "" : "reconnecting at the wrong time";
         case Kind::failed:
             stage_ = Stage::idle;
             if (event.error == nullptr || !*event.error) return "failed without an error";
             return before == Stage::connecting || before == Stage::reconnecting ? "" : "failed at the wrong time";
+        case Kind::switched:
+            stage_ = Stage::open;
+            opened_ = true;
+            may_cut_ = in_message_;  // the old connection may end before its message does
+            if (event.handshake == nullptr) return "switched without a handshake";
+            return before == Stage::open || before == Stage::closing ? "" : "switched without open";
+        case Kind::switch_failed:
+            if (event.error == nullptr || !*event.error) return "switch_failed without an error";
+            return before == Stage::open || before == Stage::closing ? "" : "switch_failed without open";
         default: return "an event of an unknown kind";
     }
 }
@@ -161,7 +185,15 @@ std::string EventJudge::judge_traffic(const Event& event) {
     }
 }
 
+std::string EventJudge::judge_fate(const Event& event) {
+    if (event.number == 0) return "a fate of no message";
+    if (!fates_.insert(event.number).second) return "a second fate of one message";
+    return (event.fate == Fate::dropped) == (event.error != nullptr) ? ""
+                                                                     : "an error belongs to `dropped`, and only there";
+}
+
 std::string EventJudge::judge_chunk(const ChunkView& chunk) {
+    if (chunk.first && std::exchange(may_cut_, false)) in_message_ = false;
     if (chunk.first == in_message_) return "chunk: `first` is wrong";
     if (chunk.first) {
         message_size_ = 0;

@@ -1,6 +1,7 @@
 // Events as a user could have kept them, and the judge of their order.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ struct Entry {
     std::uint32_t attempt = 0;
     std::chrono::milliseconds delay{0};
     std::chrono::microseconds round_trip{-1};
+    std::uint64_t number = 0;
+    Fate fate = Fate::sent;
     Handshake handshake;
     CloseInfo close;
     Error error;
@@ -54,14 +57,18 @@ private:
 
     [[nodiscard]] std::string judge_life(const Event& event);
     [[nodiscard]] std::string judge_traffic(const Event& event);
+    [[nodiscard]] std::string judge_fate(const Event& event);
     [[nodiscard]] std::string judge_chunk(const ChunkView& chunk);
 
     std::size_t max_message_size_;
     std::uint32_t starts_ = 0;  ///< Whose first event has not come yet.
     Stage stage_ = Stage::idle;
     std::uint32_t attempt_ = 0;
+    bool opened_ = false;            ///< A connection was open since the last attempt was announced.
+    std::set<std::uint64_t> fates_;  ///< Messages whose fate is known.
 
     bool in_message_ = false;
+    bool may_cut_ = false;
     std::size_t message_size_ = 0;
     std::uint64_t frame_offset_ = 0;
     std::uint64_t frame_length_ = 0;

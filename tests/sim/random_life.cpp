@@ -73,7 +73,12 @@ Config RandomLife::draw_config() {
     config.limits.max_message_size = sizes[random_.below(3)];
     config.limits.max_send_queue = 5 * sizes[random_.below(3)];
     config.keepalive = {.interval = random_.chance(0.2) ? 0ms : ms(200, 3000), .pong_timeout = ms(150, 3000)};
-    config.reconnect = {.delay = ms(0, 1000), .jitter = static_cast<double>(random_.below(101)) / 100};
+    config.reconnect.min_delay = ms(0, 1000);
+    config.reconnect.max_delay = config.reconnect.min_delay + ms(0, 1000);
+    config.reconnect.min_later = ms(0, 1000);
+    config.reconnect.max_later = config.reconnect.min_later + ms(0, 1000);
+    config.reconnect.stable_after = ms(0, 3000);
+    config.reconnect.make_before_break = false;  // connections are told apart by `open` here
     if (random_.chance(0.1)) config.reconnect.max_attempts = static_cast<std::uint32_t>(random_.between(1, 8));
     return config;
 }

@@ -146,7 +146,7 @@ Error thrown_by_handler() {
     return outcome.get_future().get();
 }
 Error call_timeout() {
-    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.delay = 10s}}};
+    Client client{{.url = "ws://127.0.0.1:1/", .reconnect = {.min_delay = 10s, .max_delay = 10s}}};
     EXPECT_FALSE(client.start());
     return client.receive(1ms).error();
 }

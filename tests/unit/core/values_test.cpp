@@ -100,11 +100,14 @@ TEST(ConfigTest, EachValueHasItsRange) {
     EXPECT_FALSE(refused([](Config& c) { c.keepalive.interval = 0ms; }));
     EXPECT_TRUE(refused([](Config& c) { c.keepalive.interval = -1ms; }));
     EXPECT_TRUE(refused([](Config& c) { c.keepalive.pong_timeout = 0ms; }));
-    EXPECT_FALSE(refused([](Config& c) { c.reconnect.delay = 0ms; }));
-    EXPECT_TRUE(refused([](Config& c) { c.reconnect.delay = -1ms; }));
-    for (const double jitter : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
-        EXPECT_TRUE(refused([&](Config& c) { c.reconnect.jitter = jitter; }));
-    }
+    EXPECT_FALSE(refused([](Config& c) { c.reconnect.min_delay = 0ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.reconnect.min_delay = -1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.reconnect.max_delay = c.reconnect.min_delay - 1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.reconnect.max_later = c.reconnect.min_later - 1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.reconnect.give_up_after = -1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.offline_queue.expire_after = -1ms; }));
+    EXPECT_TRUE(refused([](Config& c) { c.water_marks.low = c.water_marks.high; }));
+    EXPECT_FALSE(refused([](Config& c) { c.water_marks = {.high = 0, .low = 5}; }));
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = 4095; }));
     EXPECT_FALSE(refused([](Config& c) { c.receive_buffer = 4096; }));
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = (16u << 20u) + 1; }));

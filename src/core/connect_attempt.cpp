@@ -1,0 +1,239 @@
+#include "connect_attempt.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "redirect.hpp"
+#include "timer_table.hpp"
+#include "upgrade.hpp"
+
+namespace tern::core {
+namespace {
+
+std::chrono::microseconds to_microseconds(TimePoint::duration time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time);
+}
+
+/// Is a SOCKS5 proxy told the server's address instead of its name? An address literal is not a name in any case.
+bool wants_address(const ProxyUrl& proxy, const Url& url) {
+    const bool literal = url.host_is_ipv6 || url.host.find_first_not_of("0123456789.") == url.host.npos;
+    return proxy.kind == ProxyUrl::Kind::socks5 || (proxy.kind == ProxyUrl::Kind::socks5h && literal);
+}
+
+}  // namespace
+
+Error Common::prepare_tls(const Config& config, const Url& url) {
+    Error error;
+    if (url.secure && tls == nullptr) tls = crypto.tls()->create(config.tls, error);
+    if (error) return error;
+    const bool secure_proxy = proxy && proxy->kind == ProxyUrl::Kind::https;
+    if (secure_proxy && proxy_tls == nullptr) proxy_tls = crypto.tls()->create(config.proxy_tls, error);
+    if (error) error.detail = "for the proxy: " + error.detail;
+    return error;
+}
+
+void Common::give_up(StreamId id) {
+    Command command;
+    command.kind = Command::Kind::close;
+    command.id = id;
+    commands.push(std::move(command));
+}
+
+Error check_attempt(const Config& config, Crypto& crypto, Url& url) {
+    if (Error error = check_upgrade_config(config)) return error;
+    if (Error error = parse_url(config.url, url)) return error;
+    if (url.secure && crypto.tls() == nullptr) return Errc::tls_unavailable;
+    return {};
+}
+
+ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, const Url& url,
+                               std::string_view url_text, bool prepare, std::uint32_t number, TimePoint now)
+    : config_(std::move(config)), common_(common), start_url_(url), url_(url), number_(number), began_(now) {
+    if (!prepare) {
+        dial(now);
+        return;
+    }
+    preparing_ = common_.next_id++;
+    Command command;
+    command.kind = Command::Kind::prepare;
+    command.id = preparing_;
+    command.host = url_text;
+    command.attempt = number;
+    common_.commands.push(std::move(command));
+}
+
+void ConnectAttempt::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
+    if (id != preparing_ || preparing_ == 0) return;
+    preparing_ = 0;
+    auto config = std::make_shared<Config>(*config_);
+    config->url = std::move(attempt.url);
+    config->headers = std::move(attempt.headers);
+    config->user = std::move(attempt.user);
+    config->password = std::move(attempt.password);
+    config->bearer_token = std::move(attempt.bearer_token);
+    if (!error) error = check_attempt(*config, common_.crypto, start_url_);
+    url_ = start_url_;
+    config_ = std::move(config);
+    if (!error) error = common_.prepare_tls(*config_, url_);
+    times_.prepare = to_microseconds(now - began_);
+    if (!error) return dial(now);
+    error.phase = Phase::prepare;
+    error.elapsed = times_.prepare;
+    fail(std::move(error));
+}
+
+void ConnectAttempt::dial(TimePoint now) {
+    peer_ = url_.authority();
+    if (common_.proxy) peer_ += " through " + common_.proxy->text();
+    times_ = {.prepare = times_.prepare};
+    target_.reset();
+    if (common_.proxy && wants_address(*common_.proxy, url_)) {
+        dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::address, url_.host, url_.port,
+                                           common_.next_id, now);
+    } else {
+        dial_next(now);
+    }
+}
+
+/// The host at the other end of the TCP connection.
+void ConnectAttempt::dial_next(TimePoint now) {
+    const std::string& host = common_.proxy ? common_.proxy->host : url_.host;
+    const std::uint16_t port = common_.proxy ? common_.proxy->port : url_.port;
+    dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::connection, host, port, common_.next_id, now);
+}
+
+void ConnectAttempt::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
+    if (dialer_ != nullptr) dialer_->on_resolved(id, addresses, std::move(error), now);
+}
+
+void ConnectAttempt::on_connected(StreamId id, Error error, TimePoint now) {
+    if (dialer_ != nullptr) dialer_->on_connected(id, std::move(error), now);
+}
+
+void ConnectAttempt::on_timeout(TimePoint now) {
+    if (status_ == Status::working && now >= began_ + config_->timeouts.attempt) {
+        Error error(Errc::attempt_timeout, phase());
+        error.elapsed = to_microseconds(now - began_);
+        abandon();
+        return fail(std::move(error));
+    }
+    if (dialer_ != nullptr) dialer_->on_timeout(now);
+    if (link_) link_.connection->on_timeout(now);
+}
+
+void ConnectAttempt::update(TimePoint now) {
+    if (dialer_ != nullptr) update_dialer(now);
+    if (link_ && status_ == Status::working) update_link(now);
+    if (dialer_ != nullptr) update_dialer(now);  // of a redirect
+}
+
+void ConnectAttempt::update_dialer(TimePoint now) {
+    Command command;
+    while (dialer_->next(command)) common_.commands.push(std::move(command));
+    if (dialer_->status() == Dialer::Status::working) return;
+    const std::unique_ptr<Dialer> dialer = std::move(dialer_);
+    if (dialer->status() == Dialer::Status::failed) {
+        Error error = dialer->error();
+        const TimePoint since = error.phase == Phase::resolve ? dialer->began_at() : dialer->resolved_at();
+        error.elapsed = to_microseconds(now - since);
+        return fail(std::move(error));
+    }
+    times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());
+    if (dialer->goal() == Dialer::Goal::address) {
+        target_ = dialer->address();
+        return dial_next(now);
+    }
+    times_.connect = to_microseconds(now - dialer->resolved_at());
+    const std::string& path = config_->socket.unix_path;
+    peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
+    link_.config = config_;
+    link_.stream = dialer->stream();
+    link_.dropped = false;
+    link_.peer = peer_;
+    const Route route{.url = url_,
+                      .proxy = common_.proxy ? &*common_.proxy : nullptr,
+                      .target = target_,
+                      .tls = url_.secure ? common_.tls.get() : nullptr,
+                      .proxy_tls = common_.proxy_tls.get(),
+                      .foreign = redirects_ != 0 && !same_origin(url_, start_url_)};
+    link_.connection = std::make_unique<Connection>(*config_, route, common_.crypto, now);
+}
+
+void ConnectAttempt::update_link(TimePoint now) {
+    Connection& connection = *link_.connection;
+    if (connection.stage() == Connection::Stage::handshake) return;
+    const PhaseTimes& times = connection.times();
+    times_.proxy = times.proxy;
+    times_.tls = times.tls;
+    times_.upgrade = times.upgrade;
+    if (connection.stage() == Connection::Stage::session) {
+        status_ = Status::open;
+        return;
+    }
+    if (connection.has_last_words()) return;  // the driver is about to ask for them
+    Error error = connection.error();
+    error.elapsed = to_microseconds(now - connection.step_began_at());
+    common_.give_up(link_.stream);
+    link_.connection.reset();
+    if (is_redirect(error) && config_->max_redirects != 0) return follow_redirect(error, now);
+    fail(std::move(error));
+}
+
+/// A new connection within the same attempt, and within its deadline.
+void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
+    Url target;
+    Error error = resolve_redirect(url_, refusal, target);
+    visited_.push_back(url_.text());
+    if (!error && std::find(visited_.begin(), visited_.end(), target.text()) != visited_.end()) {
+        error = Error(Errc::redirect_loop, Phase::upgrade, "to " + target.text() + " again");
+    }
+    if (!error && ++redirects_ > config_->max_redirects) {
+        error = Error(Errc::redirect_limit, Phase::upgrade, "to " + target.text());
+    }
+    if (!error && target.secure && common_.crypto.tls() == nullptr) {
+        error = Error(Errc::tls_unavailable, Phase::upgrade);
+    }
+    if (error) {
+        error.response = refusal.response;
+        error.elapsed = refusal.elapsed;
+        return fail(std::move(error));
+    }
+    url_ = std::move(target);
+    error = common_.prepare_tls(*config_, url_);
+    if (error) return fail(std::move(error));
+    dial(now);
+}
+
+void ConnectAttempt::fail(Error error) {
+    if (error.peer.empty()) error.peer = peer_;
+    error_ = std::move(error);
+    status_ = Status::failed;
+}
+
+void ConnectAttempt::abandon() {
+    if (const StreamId id = std::exchange(preparing_, 0)) common_.give_up(id);
+    if (dialer_ != nullptr) {
+        dialer_->abandon();
+        Command command;
+        while (dialer_->next(command)) common_.commands.push(std::move(command));
+        dialer_.reset();
+    }
+    if (link_) common_.give_up(link_.stream);
+    link_.connection.reset();
+}
+
+Phase ConnectAttempt::phase() const noexcept {
+    if (preparing_ != 0) return Phase::prepare;
+    if (dialer_ != nullptr) return dialer_->resolving() ? Phase::resolve : Phase::connect;
+    return link_ ? link_.connection->phase() : Phase::none;
+}
+
+std::optional<TimePoint> ConnectAttempt::deadline() const noexcept {
+    std::optional<TimePoint> next;
+    if (status_ == Status::working) next = began_ + config_->timeouts.attempt;
+    if (dialer_ != nullptr) next = earlier(next, dialer_->deadline());
+    if (link_) next = earlier(next, link_.connection->deadline());
+    return next;
+}
+
+}  // namespace tern::core

@@ -1,0 +1,109 @@
+// One attempt to connect: [ask the program] -> names -> addresses -> a connection -> its handshakes, redirects
+// included. An attempt is a fresh object, and has one deadline for all of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tern/config.hpp>
+#include <tern/core.hpp>
+
+#include "connection.hpp"
+#include "dialer.hpp"
+#include "fifo.hpp"
+#include "proxy_url.hpp"
+#include "url.hpp"
+
+namespace tern::core {
+
+/// What all attempts of a client have in common. It outlives them, and the connections that they make.
+struct Common {
+    Crypto& crypto;
+    std::optional<ProxyUrl> proxy;
+    std::unique_ptr<tls::Context> tls;  ///< Made when it is first needed, as is the next.
+    std::unique_ptr<tls::Context> proxy_tls;
+    StreamId next_id = 1;
+    Fifo<Command> commands;  ///< For the driver.
+
+    /// Certificates are read once, so that a mistake in them is found before the first attempt.
+    [[nodiscard]] Error prepare_tls(const Config& config, const Url& url);
+    /// Tells the driver to give up whatever the id stands for.
+    void give_up(StreamId id);
+};
+
+/// A connection, and by what the driver and the user know it.
+struct Link {
+    std::shared_ptr<const Config> config;  ///< The connection refers to it.
+    std::unique_ptr<Connection> connection;
+    StreamId stream = 0;
+    bool dropped = false;  ///< The driver was told to close the stream; events may still wait to be taken.
+    std::string peer;
+
+    explicit operator bool() const noexcept { return connection != nullptr; }
+    [[nodiscard]] Session& session() const noexcept { return connection->session(); }
+};
+
+/// Errors of what an attempt may have of its own: URL and headers.
+[[nodiscard]] Error check_attempt(const Config& config, Crypto& crypto, Url& url);
+
+class ConnectAttempt {
+public:
+    enum class Status : std::uint8_t { working, open, failed };
+
+    /// `url`: where it leads, unless `prepare`: then the program is asked (`Command::Kind::prepare`, `number`), and
+    /// the URL is what it gets to see first.
+    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, const Url& url, std::string_view url_text,
+                   bool prepare, std::uint32_t number, TimePoint now);
+
+    [[nodiscard]] Status status() const noexcept { return status_; }
+    /// Why it failed.
+    [[nodiscard]] const Error& error() const noexcept { return error_; }
+    [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+    [[nodiscard]] Phase phase() const noexcept;
+    /// "host:port (address)", as far as it is known.
+    [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
+    [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
+    /// The connection in its handshakes; once the attempt is open, it is to be taken away.
+    [[nodiscard]] Link& link() noexcept { return link_; }
+
+    void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
+    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_timeout(TimePoint now);
+    /// Draws the consequences of what was reported, to the link too.
+    void update(TimePoint now);
+    /// Gives up everything that is under way.
+    void abandon();
+    [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+
+private:
+    void dial(TimePoint now);
+    void dial_next(TimePoint now);
+    void update_dialer(TimePoint now);
+    void update_link(TimePoint now);
+    void follow_redirect(const Error& refusal, TimePoint now);
+    void fail(Error error);
+
+    std::shared_ptr<const Config> config_;
+    Common& common_;
+    Url start_url_;
+    Url url_;  ///< Where it leads now: there, or where that redirects to.
+    const std::uint32_t number_;
+    const TimePoint began_;
+    Status status_ = Status::working;
+    Error error_;
+    PhaseTimes times_;
+
+    StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
+    std::unique_ptr<Dialer> dialer_;
+    std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
+    std::vector<std::string> visited_;  ///< The URLs that have redirected it.
+    std::uint32_t redirects_ = 0;
+    std::string peer_;
+    Link link_;
+};
+
+}  // namespace tern::core

@@ -1,0 +1,293 @@
+// What becomes of messages: fates, the offline queue, and the marks of what waits.
+#include "life.hpp"
+
+namespace tern::sim {
+namespace {
+
+const Config quick{.reconnect = {.min_delay = 100ms, .max_delay = 100ms}};
+
+Config queueing(OfflineQueue queue) {
+    Config config = quick;
+    config.offline_queue = queue;
+    return config;
+}
+
+/// Sends, and returns the number.
+std::uint64_t watch(Client& client, std::string_view text, SendOptions options = {}) {
+    std::uint64_t number = 0;
+    options.number = &number;
+    EXPECT_FALSE(client.send(Opcode::text, text, options)) << text;
+    EXPECT_NE(number, 0u);
+    return number;
+}
+
+/// "1 sent, 2 dropped", in the order in which they were told.
+std::string fates(const Client& client) {
+    std::string text;
+    for (const Entry& entry : client.log) {
+        if (entry.kind != Kind::fate) continue;
+        text += (text.empty() ? "" : ", ") + std::to_string(entry.number) + " " + std::string(fate_name(entry.fate));
+    }
+    return text;
+}
+
+std::vector<std::string> heard(const Life& life) {
+    std::vector<std::string> all;
+    for (const Peer* peer : life.server.peers) {
+        for (const Message& message : peer->messages) all.push_back(message.payload);
+    }
+    return all;
+}
+using Texts = std::vector<std::string>;
+
+// --- fates ---------------------------------------------------------------------------------------------------------
+
+TEST(SimFate, IsToldToThoseWhoAsk) {
+    Life life(quiet(), quick);
+    ASSERT_TRUE(life.open());
+    EXPECT_EQ(watch(life.client, "one"), 1u);
+    EXPECT_FALSE(life.client.send_text("nobody asks"));
+    EXPECT_EQ(watch(life.client, "two"), 2u);
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent");
+}
+
+TEST(SimFate, SentMeansThatTheKernelHasAllOfIt) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, quick);
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    life.world.run_for(1s);
+    watch(life.client, "small");
+    watch(life.client, std::string(5000, 'x'));
+    watch(life.client, "behind it");
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 sent");
+    life.peer().resume();
+    life.world.run_for(10s);
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 3 sent");
+}
+
+TEST(SimFate, OfMessagesInPartsAndFragments) {
+    Config config = quick;
+    config.fragment_size = 10;
+    Life life(quiet(), config);
+    ASSERT_TRUE(life.open());
+    std::uint64_t number = 0;
+    EXPECT_FALSE(life.client.send_part(Opcode::text, "begun ", false, {.number = &number}));
+    EXPECT_EQ(number, 0u) << "it is not complete";
+    EXPECT_FALSE(life.client.send_part(Opcode::continuation, "and ended", true, {.number = &number}));
+    EXPECT_EQ(number, 1u);
+    watch(life.client, std::string(100, 'x'));
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent");
+}
+
+TEST(SimFate, DroppedWithTheConnection) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, quick);
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    watch(life.client, std::string(5000, 'x'));
+    watch(life.client, "behind it");
+    life.world.run_for(1s);
+    life.peer().reset();
+    ASSERT_TRUE(life.until(Kind::open, 10s, 2));
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 dropped");
+    EXPECT_EQ(life.client.find(Kind::fate)->error, Errc::connection_reset);
+    EXPECT_EQ(heard(life), Texts{});
+}
+
+TEST(SimFate, DroppedByStop) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, quick);
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    watch(life.client, std::string(5000, 'x'));
+    life.world.run_for(1s);
+    life.client.stop();
+    EXPECT_EQ(fates(life.client), "1 dropped");
+    EXPECT_EQ(life.client.find(Kind::fate)->error, Errc::stopped);
+}
+
+TEST(SimFate, WhatIsRefusedHasNone) {
+    Life life(quiet(), quick);
+    std::uint64_t number = 77;
+    EXPECT_EQ(life.client.send(Opcode::text, "x", {.number = &number}), Errc::not_connected);
+    ASSERT_TRUE(life.open());
+    EXPECT_EQ(life.client.send(Opcode::text, "\xff", {.number = &number}), Errc::outgoing_text_not_utf8);
+    EXPECT_EQ(number, 77u);
+    EXPECT_EQ(watch(life.client, "the first that counts"), 1u);
+}
+
+// --- the offline queue ---------------------------------------------------------------------------------------------
+
+TEST(SimQueue, WaitsForTheConnectionInOrder) {
+    Life life(quiet(), queueing({.max_bytes = 1000}));
+    EXPECT_EQ(life.client.send_text("before the start"), Errc::not_connected);
+    ASSERT_FALSE(life.client.start());
+    for (const char* text : {"one", "two", "three"}) watch(life.client, text);
+    EXPECT_EQ(life.client.stats().send_queued, 11u);
+    EXPECT_EQ(fates(life.client), "");
+    ASSERT_TRUE(life.until(Kind::open));
+    watch(life.client, "four");
+    life.world.run_for(1s);
+    EXPECT_EQ(heard(life), (Texts{"one", "two", "three", "four"}));
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 3 sent, 4 sent");
+    EXPECT_EQ(life.client.stats().send_queued, 0u);
+}
+
+TEST(SimQueue, WhatTheKernelHasNotGotGoesToTheNextConnection) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, queueing({.max_bytes = 100'000}));
+    ASSERT_TRUE(life.open());
+    watch(life.client, "sent");
+    life.world.run_for(1s);
+    life.peer().pause();
+    watch(life.client, std::string(5000, 'x'));
+    EXPECT_FALSE(life.client.send_binary("not watched"));
+    watch(life.client, "behind it");
+    life.world.run_for(1s);
+    life.peer().reset();
+    ASSERT_TRUE(life.until(Kind::reconnecting));
+    watch(life.client, "while there is none");
+    ASSERT_TRUE(life.until(Kind::open, 10s, 2));
+    life.world.run_for(60s);
+    EXPECT_EQ(heard(life), (Texts{"sent", std::string(5000, 'x'), "not watched", "behind it", "while there is none"}));
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 4 sent, 5 sent");
+}
+
+TEST(SimQueue, Full) {
+    using Full = OfflineQueue::Full;
+    Life reject(quiet(), queueing({.max_bytes = 10}));
+    ASSERT_FALSE(reject.client.start());
+    watch(reject.client, "12345");
+    EXPECT_EQ(reject.client.send_text("123456"), Errc::send_queue_full);
+    watch(reject.client, "67890");
+    reject.world.run_for(1s);
+    EXPECT_EQ(heard(reject), (Texts{"12345", "67890"}));
+
+    Life oldest(quiet(), queueing({.max_bytes = 10, .when_full = Full::drop_oldest}));
+    ASSERT_FALSE(oldest.client.start());
+    for (const char* text : {"1111", "2222", "33", "444444"}) watch(oldest.client, text);
+    EXPECT_EQ(oldest.client.send_text("larger than all of it"), Errc::send_queue_full);
+    oldest.world.run_for(1s);
+    EXPECT_EQ(heard(oldest), (Texts{"33", "444444"}));
+    EXPECT_EQ(fates(oldest.client), "1 dropped, 2 dropped, 3 sent, 4 sent");
+
+    Life newest(quiet(), queueing({.max_bytes = 10, .when_full = Full::drop_newest}));
+    ASSERT_FALSE(newest.client.start());
+    for (const char* text : {"12345", "123456", "67890"}) watch(newest.client, text);
+    newest.world.run_for(1s);
+    EXPECT_EQ(heard(newest), (Texts{"12345", "67890"}));
+    EXPECT_EQ(fates(newest.client), "2 dropped, 1 sent, 3 sent");
+}
+
+TEST(SimQueue, EmptyMessagesCount) {
+    Life life(quiet(), queueing({.max_bytes = 10}));
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, "");
+    watch(life.client, "");
+    life.world.run_for(1s);
+    EXPECT_EQ(heard(life), (Texts{"", ""}));
+}
+
+TEST(SimQueue, ANewerMessageReplacesTheOneWithItsKey) {
+    Life life(quiet(), queueing({.max_bytes = 100}));
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, "price 1", {.key = "price"});
+    watch(life.client, "other");
+    watch(life.client, "price 2", {.key = "price"});
+    watch(life.client, "volume", {.key = "volume"});
+    watch(life.client, "price 3", {.key = "price"});
+    ASSERT_TRUE(life.until(Kind::open));
+    watch(life.client, "price 4", {.key = "price"});
+    life.world.run_for(1s);
+    EXPECT_EQ(heard(life), (Texts{"price 3", "other", "volume", "price 4"}));
+    EXPECT_EQ(fates(life.client), "1 replaced, 3 replaced, 5 sent, 2 sent, 4 sent, 6 sent");
+}
+
+TEST(SimQueue, MessagesExpire) {
+    Life life(quiet(), queueing({.max_bytes = 100, .expire_after = 10s}));
+    life.server.behaviour.accept = Behaviour::Accept::refuse;
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, "for the queue's time");
+    watch(life.client, "for less", {.expires = life.world.now() + 2s});
+    life.world.run_for(1900ms);
+    EXPECT_EQ(fates(life.client), "");
+    life.world.run_for(200ms);
+    EXPECT_EQ(fates(life.client), "2 expired");
+    life.world.run_for(5s);
+    watch(life.client, "later");
+    life.world.run_for(3s);
+    EXPECT_EQ(fates(life.client), "2 expired, 1 expired");
+    life.server.behaviour.accept = Behaviour::Accept::yes;
+    ASSERT_TRUE(life.until(Kind::open));
+    life.world.run_for(1s);
+    EXPECT_EQ(heard(life), Texts{"later"});
+}
+
+TEST(SimQueue, TheEndOfTheLifeDropsWhatWaits) {
+    for (const bool stop : {false, true}) {
+        Life life(quiet(), queueing({.max_bytes = 100}));
+        life.server.behaviour.accept = Behaviour::Accept::refuse;
+        ASSERT_FALSE(life.client.start());
+        watch(life.client, "one");
+        EXPECT_FALSE(life.client.send_text("two"));
+        life.world.run_for(1s);
+        if (stop) {
+            life.client.stop();
+        } else {
+            EXPECT_FALSE(life.client.close());
+            EXPECT_EQ(life.client.send_text("three"), Errc::not_connected);
+        }
+        ASSERT_TRUE(life.until_end());
+        EXPECT_EQ(fates(life.client), "1 dropped");
+        EXPECT_EQ(life.client.find(Kind::fate)->error, stop ? Errc::stopped : Errc::closed_locally);
+    }
+}
+
+TEST(SimQueue, PartsAreNotQueued) {
+    Life life(quiet(), queueing({.max_bytes = 100}));
+    ASSERT_FALSE(life.client.start());
+    EXPECT_EQ(life.client.send_part(Opcode::text, "x", false), Errc::not_connected);
+    EXPECT_EQ(life.client.send(Opcode::ping, "x"), Errc::invalid_opcode);
+    EXPECT_EQ(life.client.send_text("\xff"), Errc::outgoing_text_not_utf8);
+}
+
+// --- water marks ---------------------------------------------------------------------------------------------------
+
+TEST(SimWaterMarks, TellOfTheHighAndTheLowMark) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Config config = quick;
+    config.water_marks = {.high = 20'000, .low = 5'000};
+    Life life(behaviour, config);
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    for (int i = 0; i < 15; ++i) EXPECT_FALSE(life.client.send_binary(std::string(1000, 'x')));
+    life.world.run_for(1s);
+    EXPECT_EQ(life.client.count(Kind::congested), 0u);
+    for (int i = 0; i < 15; ++i) EXPECT_FALSE(life.client.send_binary(std::string(1000, 'x')));
+    ASSERT_TRUE(life.until(Kind::congested, 1s));
+    life.world.run_for(1s);
+    EXPECT_EQ(life.client.count(Kind::congested), 1u);
+    EXPECT_EQ(life.client.count(Kind::writable), 0u);
+    std::size_t queued_then = 0;
+    life.client.on_event = [&](const Entry& entry) {
+        if (entry.kind == Kind::writable) queued_then = life.client.stats().send_queued;
+    };
+    life.peer().resume();
+    ASSERT_TRUE(life.until(Kind::writable, 60s));
+    EXPECT_LE(queued_then, 5'000u);
+    EXPECT_GT(queued_then, 0u);
+    life.world.run_for(60s);
+    EXPECT_EQ(life.client.count(Kind::writable), 1u) << "once";
+}
+
+}  // namespace
+}  // namespace tern::sim

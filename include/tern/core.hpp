@@ -118,6 +118,9 @@ public:
     /// Would `start` accept this configuration? The errors are those of `start`. Needs no core; thread-safe.
     /// `prepared`: each attempt will be prepared, so the URL may be empty.
     [[nodiscard]] static Error check(const Config& config, Crypto& crypto, bool prepared = false);
+    /// Everything that `start` refuses, certificates and keys included, which it reads; `start` then need not. Only
+    /// when idle; `prepared` as above. Errors are those of `start`.
+    [[nodiscard]] Error load(bool prepared = false);
     /// From the next `start` on, each attempt begins with the command `prepare`, within the deadline of the attempt.
     void prepare_attempts(bool wanted);
     /// Begins a life. Errors of the configuration or URL are returned here and start nothing (`url_*`, `invalid_*`,

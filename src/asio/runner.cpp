@@ -64,11 +64,12 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
 Error Runner::start(StartMode mode) {
     const Lock lock(mutex_);
     const bool prepared = asks();
-    if (Error error = ClientCore::check(config_, default_crypto(), prepared)) return error;
-    if (Error error = check_socket(config_)) return error;
     // A handler of the last event may begin the next life already.
     const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;
     if (running_ && !over) return Errc::already_started;
+    // Reads certificates and keys too; taking events, which needs no lock, has nothing to do with those.
+    if (Error error = core_.load(prepared)) return error;
+    if (Error error = check_socket(config_)) return error;
     if (!engine_->run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
     running_ = true;
     stopping_ = false;
@@ -260,7 +261,7 @@ void Runner::follow_intents(TimePoint now) {
         core_.prepare_attempts(prepare_attempts_);
         [[maybe_unused]] const Error error = core_.start(*start_, now);
         start_.reset();
-        assert(!error);  // `check` has accepted the configuration, and nothing else was running
+        assert(!error);  // `load` has accepted the configuration, and nothing else was running
     }
     if (drop_at_ && *drop_at_ <= now) {
         drop_at_.reset();

@@ -112,6 +112,7 @@ public:
         : config_(std::make_shared<const Config>(std::move(config))), common_{.crypto = crypto} {}
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
+    Error load(bool prepared);
     Error start(StartMode mode, TimePoint now);
     void stop(TimePoint now);
     void reconnect_now(TimePoint now);
@@ -226,14 +227,17 @@ private:
 
 // --- what the user wants -------------------------------------------------------------------------------------------
 
-Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
+Error ClientCore::Impl::load(bool prepared) {
     if (alive_) return Errc::already_started;
-    if (Error error = check_config(*config_, common_.crypto, prepare_attempts_, endpoints_, common_.proxy)) {
-        return error;
-    }
+    if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
         if (Error error = common_.prepare_tls(*config_, endpoint.url)) return error;
     }
+    return {};
+}
+
+Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
+    if (Error error = load(prepare_attempts_)) return error;
     alive_ = true;
     mode_ = mode;
     supervisor_.emplace(config_->reconnect, endpoints_.size(), common_.crypto, now);
@@ -858,6 +862,7 @@ Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
     return check_config(config, crypto, prepared, endpoints, proxy);
 }
 void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }
+Error ClientCore::load(bool prepared) { return impl_->load(prepared); }
 Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mode, now); }
 void ClientCore::stop(TimePoint now) { impl_->stop(now); }
 void ClientCore::reconnect_now(TimePoint now) { impl_->reconnect_now(now); }

@@ -215,7 +215,9 @@ TlsLayer::Status Connection::decrypt() {
 void Connection::on_tls_end(TlsLayer::Status status, TimePoint now) {
     if (status == TlsLayer::Status::closed) {
         for (const auto& layer : layers_) layer->shutdown();
-        return end(Errc::connection_lost, now);
+        // The proxy's close_notify does not vouch for the server's.
+        const bool cut = stage_ == Stage::session && !layers_.back()->ended();
+        return end(cut ? Errc::tls_truncated : Errc::connection_lost, now);
     }
     end(error_, now);
 }
@@ -325,7 +327,11 @@ void Connection::on_end(Error error, TimePoint now) {
 void Connection::end(Error error, TimePoint now) {
     if (stage_ == Stage::handshake) {
         const bool ended = error == Errc::connection_lost;
-        if (ended && !in_tls_step()) return conclude(handshaker_->on_eof(), now);
+        if (!in_tls_step()) {
+            // A refusal whose body ends in a reset is a refusal: servers that close with input unread send both.
+            const Handshaker::Status status = handshaker_->on_eof();
+            if (ended || handshaker_->error().response.status != 0) return conclude(status, now);
+        }
         if (ended) error = Error(Errc::tls_eof);
         if (error.phase != Phase::tls) error.phase = phase();
         return fail(std::move(error));

@@ -39,7 +39,9 @@ Error parse_proxy_url(std::string_view text, ProxyUrl& proxy) {
             proxy.kind = kind;
             known = true;
         }
-        if (!known) return unusable(quoted(scheme) + " is none of http, https, socks5 and socks5h");
+        // What is no scheme at all may be the beginning of a password ("user:a://b@proxy"), and is not repeated.
+        const bool shown = is_token(scheme);
+        if (!known) return unusable((shown ? quoted(scheme) : "it") + " is none of http, https, socks5 and socks5h");
         rest = text.substr(end + 3);
     }
     // The rest of it follows the rules of a WebSocket URL.

@@ -55,9 +55,8 @@ std::string as_websocket(std::string url) {
 
 }  // namespace
 
-bool is_redirect(const Error& error) noexcept {
-    if (!(error == Errc::upgrade_refused)) return false;
-    switch (error.response.status) {
+bool is_redirect_status(int status) noexcept {
+    switch (status) {
         case 301:
         case 302:
         case 303:
@@ -65,6 +64,10 @@ bool is_redirect(const Error& error) noexcept {
         case 308: return true;
         default: return false;
     }
+}
+
+bool is_redirect(const Error& error) noexcept {
+    return error == Errc::upgrade_refused && is_redirect_status(error.response.status);
 }
 
 Error resolve_redirect(const Url& base, const Error& refusal, Url& target) {

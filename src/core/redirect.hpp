@@ -7,7 +7,10 @@
 
 namespace tern::core {
 
-/// A refusal of the upgrade with the status 301, 302, 303, 307 or 308.
+/// 301, 302, 303, 307 or 308.
+[[nodiscard]] bool is_redirect_status(int status) noexcept;
+
+/// A refusal of the upgrade with such a status.
 [[nodiscard]] bool is_redirect(const Error& error) noexcept;
 
 /// The URL that the Location header of the refusal stands for, seen from `base`; http and https count as ws and wss,

@@ -20,6 +20,7 @@ TlsLayer::Status TlsLayer::decrypt(Buffer& to) {
         const Status status = engine_->decrypt(left, to.writable(), size, out_);
         in_.consume(in_.size() - left.size());
         to.commit(size);
+        ended_ = ended_ || status == Status::closed;
         if (status != Status::ok) return status;
     }
 }

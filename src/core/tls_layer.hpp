@@ -26,6 +26,8 @@ public:
     [[nodiscard]] const tls::Engine& engine() const noexcept { return *engine_; }
     /// The handshake is complete.
     [[nodiscard]] bool up() const noexcept { return up_; }
+    /// The peer has said close_notify.
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
 
     [[nodiscard]] Status handshake();
     /// Decrypts everything that has arrived to the end of `to`, which has room for all of `in` and a record more.
@@ -40,6 +42,7 @@ private:
     Buffer in_;
     std::string out_;
     bool up_ = false;
+    bool ended_ = false;
     bool shut_down_ = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "http_refusal.hpp"
 #include "quote.hpp"
+#include "redirect.hpp"
 
 namespace tern::core {
 namespace {
@@ -192,7 +193,8 @@ void Upgrade::write_request(std::string& out) {
     if (const std::string value = authorization(); !value.empty()) add("Authorization", value);
     if (!has_header(config_, "User-Agent")) add("User-Agent", "tern");
     for (const Header& header : config_.headers) {
-        const bool personal = iequals(header.name, "Authorization") || iequals(header.name, "Cookie");
+        const bool personal = iequals(header.name, "Authorization") || iequals(header.name, "Cookie") ||
+                              iequals(header.name, "Proxy-Authorization");
         if (!foreign_ || !personal) add(header.name, header.value);
     }
     out.append("\r\n");
@@ -237,7 +239,9 @@ void Upgrade::judge(HttpHead& head) {
 }
 
 void Upgrade::expect_body(HttpHead& head) {
-    body_.emplace(head, config_.limits.max_error_body);
+    // Nobody looks at the body of a redirect that is followed, and a server may leave its end open.
+    const bool followed = config_.max_redirects != 0 && is_redirect_status(head.status);
+    body_.emplace(head, followed ? 0 : config_.limits.max_error_body);
     error_.response.status = head.status;
     error_.response.reason = std::move(head.reason);
     error_.response.headers = std::move(head.fields);

@@ -54,6 +54,13 @@ std::string pin_of(const mbedtls_x509_crt& certificate) {
     return "sha256//" + std::string(reinterpret_cast<const char*>(base64.data()), size);
 }
 
+/// Names come from whoever made the certificate, and go to terminals and logs.
+std::string printable(std::string_view text) {
+    std::string shown(text);
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+    return shown;
+}
+
 Certificate describe(const mbedtls_x509_crt& certificate) {
     Certificate shown{.subject = text_of(certificate.subject),
                       .issuer = text_of(certificate.issuer),
@@ -62,7 +69,9 @@ Certificate describe(const mbedtls_x509_crt& certificate) {
                       .not_after = text_of(certificate.valid_to),
                       .pin = pin_of(certificate)};
     static_cast<void>(any_name(certificate, [&](const mbedtls_x509_buf& name) {
-        if (name.tag == dns_name) shown.names.emplace_back(reinterpret_cast<const char*>(name.p), name.len);
+        if (name.tag == dns_name) {
+            shown.names.push_back(printable({reinterpret_cast<const char*>(name.p), name.len}));
+        }
         if (name.tag == ip_address) shown.names.push_back(text_of_ip(name));
         return false;
     }));
@@ -96,6 +105,14 @@ std::string address_bytes(const std::string& host) {
     return {};
 }
 
+/// The zone of an IPv6 address ("%eth0") means something to this machine alone, the dot behind a name to its resolver;
+/// certificates and SNI (RFC 6066 section 3) have neither.
+std::string certificate_name(const std::string& host) {
+    std::string name = host.substr(0, host.find('%'));
+    if (name.ends_with('.')) name.pop_back();
+    return name;
+}
+
 }  // namespace
 
 bool is_pin(std::string_view text) noexcept { return text.starts_with("sha256//") && text.size() == 8 + 44; }
@@ -120,8 +137,7 @@ private:
 
 MbedtlsEngine::MbedtlsEngine(MbedtlsContext& context, const std::string& host, std::uint16_t port)
     : context_(context),
-      host_(context.settings().expected_name.empty() ? host.substr(0, host.find('%'))
-                                                     : context.settings().expected_name),
+      host_(context.settings().expected_name.empty() ? certificate_name(host) : context.settings().expected_name),
       session_key_(host + ' ' + std::to_string(port)) {
     if (mbedtls_ssl_setup(ssl_.get(), context_.config()) != 0) return;
     // SNI is for names alone (RFC 6066 section 3). Names are compared in `on_verify`, by subjectAltName only.

@@ -44,14 +44,21 @@ std::string text_of_ip(const ASN1_OCTET_STRING* address) {
     return text;
 }
 
+/// Names come from whoever made the certificate, and go to terminals and logs.
+std::string printable(std::string_view text) {
+    std::string shown(text);
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+    return shown;
+}
+
 std::vector<std::string> names_of(X509* certificate) {
     std::vector<std::string> names;
     auto* all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
     for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(all, i);
         if (name->type == GEN_DNS) {
-            names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                               static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
+            names.push_back(printable({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                                       static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
         } else if (name->type == GEN_IPADD) {
             names.push_back(text_of_ip(name->d.iPAddress));
         }
@@ -96,8 +103,13 @@ bool is_address(const std::string& host) {
     return address != nullptr;
 }
 
-/// The zone of an IPv6 address ("%eth0") means something to this machine alone.
-std::string without_zone(const std::string& host) { return host.substr(0, host.find('%')); }
+/// The zone of an IPv6 address ("%eth0") means something to this machine alone, the dot behind a name to its resolver;
+/// certificates and SNI (RFC 6066 section 3) have neither.
+std::string certificate_name(const std::string& host) {
+    std::string name = host.substr(0, host.find('%'));
+    if (name.ends_with('.')) name.pop_back();
+    return name;
+}
 
 }  // namespace
 
@@ -123,7 +135,7 @@ private:
 
 OpensslEngine::OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, const std::string& host, std::uint16_t port)
     : context_(context),
-      host_(context.settings().expected_name.empty() ? without_zone(host) : context.settings().expected_name),
+      host_(context.settings().expected_name.empty() ? certificate_name(host) : context.settings().expected_name),
       session_key_(host + ' ' + std::to_string(port)),
       ssl_(std::move(ssl)) {
     BIO* bio = BIO_new(bio_method());

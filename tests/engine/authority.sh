@@ -65,8 +65,15 @@ server() {
 server good DNS:localhost,DNS:good.test,IP:127.0.0.1,IP:::1
 server wildcard DNS:*.wild.test
 server ip-only IP:127.0.0.1
+# A name that would do something to a terminal.
+server escape DER:300b82096576696c1b5b324a78
 server expired DNS:localhost $past 20210101000000Z
 server future DNS:localhost 20470101000000Z $later
+
+# The right name, but in the subject only.
+new_key localhost.key
+sign intermediate localhost /CN=localhost $now $later extendedKeyUsage=serverAuth
+cat localhost-alone.pem intermediate.pem >localhost.pem
 
 new_key self-signed.key
 openssl req -new -x509 -key self-signed.key -out self-signed.pem -days 3650 -subj "/CN=localhost" \

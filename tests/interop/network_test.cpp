@@ -391,6 +391,40 @@ TEST_F(Network, SettingsThatCannotBeUsed) {
     EXPECT_TRUE(refused([](Config& c) { c.addresses = {{"host", 80, "name"}}; }));
 }
 
+TEST_F(Network, TlsSettingsThatCannotBeUsedAreReturnedByStart) {
+    const auto refused = [](bool tls, const std::function<void(Config&)>& change) {
+        Config one = config(url(tls));
+        change(one);
+        Client client{one};
+        const Error error = client.start();
+        EXPECT_EQ(error, Errc::tls_configuration) << error.message();
+        EXPECT_EQ(client.state(), State::idle);
+        return error.detail;
+    };
+    const TlsSource nowhere = TlsSource::file("/nowhere/root.pem");
+    expect_contains(refused(true, [&](Config& c) { c.tls.trust = {nowhere}; }), "/nowhere/root.pem");
+    expect_contains(refused(true, [&](Config& c) { c.tls.certificate = c.tls.key = nowhere; }), "/nowhere/root.pem");
+    expect_contains(refused(true, [](Config& c) { c.tls.pins = {"x"}; }), "pin");
+    expect_contains(refused(false, [&](Config& c) { c.proxy = "https://proxy.test", c.proxy_tls.trust = {nowhere}; }),
+                    "for the proxy");
+}
+
+/// What the program said for one life is not kept for the next.
+TEST_F(Network, ALifeBeginsWithTheConfiguration) {
+    Client client{config(url(false, "/authorization"))};
+    const auto seen = [&] {
+        const Error error = client.connect();
+        EXPECT_FALSE(error) << error.message();
+        const Result<Message> answer = client.receive(patience);
+        EXPECT_FALSE(client.stop(patience));
+        return answer ? answer->data : answer.error().message();
+    };
+    EXPECT_FALSE(client.before_attempt([](Attempt& attempt) { attempt.bearer_token = "old"; }));
+    EXPECT_EQ(seen(), "Bearer old None");
+    EXPECT_FALSE(client.before_attempt(std::function<void(Attempt&)>()));
+    EXPECT_EQ(seen(), "None None");
+}
+
 // --- redirects and credentials -------------------------------------------------------------------------------------
 
 TEST_F(Network, RedirectsAreFollowed) {

@@ -83,7 +83,7 @@ public:
     }
 
     /// Plays proxy and server until the connection is open, or does not answer any more.
-    void open() {
+    void open(const std::function<std::string(const std::string& request)>& answer = {}) {
         if (way_.proxy_tls) greet();
         if (way_.proxy) {
             std::string request = unwrapped(1);
@@ -98,6 +98,7 @@ public:
         }
         const std::string request = unwrapped(2);
         EXPECT_TRUE(request.starts_with("GET /path HTTP/1.1\r\nHost: host.test\r\n")) << request;
+        if (answer) return say(answer(request));
         const std::string name = "Sec-WebSocket-Key: ";
         const std::string key = request.substr(request.find(name) + name.size(), 24);
         const auto digest = library.sha1(as_bytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
@@ -239,11 +240,22 @@ TEST_P(ConnectionTest, TheEndOfTheStream) {
 
     Bench clean(GetParam(), 100);
     clean.open();
-    clean.receive(clean.wrapped(wire::frame(wire::text, "last")) + "c");
+    const bool both = GetParam().tls && GetParam().proxy_tls;
+    clean.receive(clean.wrapped(wire::frame(wire::text, "last")) + (both ? FakeTls::record("c") : "") + "c");
     clean.settle();
     EXPECT_EQ(clean.messages, "last");
     ASSERT_TRUE(clean.connection->session().ended());
     EXPECT_EQ(clean.connection->session().close_info().error, Errc::connection_lost);
+
+    if (both) {
+        Bench half(GetParam(), 100);
+        half.open();
+        half.receive("c");
+        half.settle();
+        ASSERT_TRUE(half.connection->session().ended());
+        EXPECT_EQ(half.connection->session().close_info().error, Errc::tls_truncated)
+            << "the proxy said close_notify, the server did not";
+    }
 
     Bench broken(GetParam(), 100);
     broken.open();
@@ -251,6 +263,20 @@ TEST_P(ConnectionTest, TheEndOfTheStream) {
     broken.settle();
     ASSERT_TRUE(broken.connection->session().ended());
     EXPECT_EQ(broken.connection->session().close_info().error, Errc::tls_record);
+}
+
+TEST_P(ConnectionTest, ARefusalThatEndsInAResetIsARefusal) {
+    for (const std::string_view head : {"HTTP/1.1 401 Unauthorized\r\n\r\nwho are", "HTTP/1.1 401 Una"}) {
+        Bench bench(GetParam(), 100);
+        bench.open([&](const std::string&) { return std::string(head); });
+        bench.connection->on_end(Errc::connection_reset, start);
+        ASSERT_EQ(bench.connection->stage(), Connection::Stage::failed);
+        const Error& error = bench.connection->error();
+        const bool whole = head.ends_with("are");
+        EXPECT_EQ(error, whole ? Errc::upgrade_refused : Errc::connection_reset) << error.message();
+        EXPECT_EQ(error.phase, Phase::upgrade);
+        EXPECT_EQ(error.response.body, whole ? "who are" : "");
+    }
 }
 
 TEST_P(ConnectionTest, AFailureIsFollowedByCloseNotifyAndFin) {

@@ -35,6 +35,9 @@ TEST(ProxyUrl, WhatCannotBeUsed) {
     const Error error = parse_proxy_url("http://bird:secret@proxy.test:port", proxy);
     EXPECT_EQ(error, Errc::proxy_url);
     EXPECT_EQ(error.message().find("secret"), std::string::npos) << error.message();
+    const Error odd = parse_proxy_url("bird:secret://x@proxy.test", proxy);
+    EXPECT_EQ(odd, Errc::proxy_url);
+    EXPECT_EQ(odd.message().find("secret"), std::string::npos) << odd.message();
 }
 
 }  // namespace

@@ -462,6 +462,14 @@ TEST(UpgradeRefusal, DoesNotWaitForABodyThatCannotCome) {
     }
 }
 
+TEST(UpgradeRefusal, DoesNotWaitForTheBodyOfARedirectThatIsFollowed) {
+    const std::string head = "HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n";
+    EXPECT_EQ(run({}, head).error, Errc::upgrade_refused);
+    Config off;
+    off.max_redirects = 0;
+    EXPECT_EQ(run(off, head).status, Handshaker::Status::need_input) << "then the body is for the user";
+}
+
 TEST(UpgradeRefusal, TheBodyIsLimited) {
     Config config;
     config.limits.max_error_body = 2000;

@@ -582,7 +582,10 @@ void ClientCore::Impl::update(TimePoint now) {
     if (!alive_) return;
     if (close_requested_) {
         Error error = Errc::closed_locally;
-        if (attempt_ != nullptr) error.peer = attempt_->peer();
+        if (attempt_ != nullptr) {
+            error.phase = attempt_->phase();
+            error.peer = attempt_->peer();
+        }
         drop_attempt();
         if (!link_) return finish(std::move(error));
     }

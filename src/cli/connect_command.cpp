@@ -1,5 +1,6 @@
 #include "connect_command.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -88,7 +89,7 @@ void Conversation::tell_of_phases() const {
     std::string text;
     const auto add = [&](const char* name, std::chrono::microseconds time) {
         if (time.count() == 0) return;
-        text += fmt::format("{}{} {:.1f} ms", text.empty() ? "" : ", ", name, static_cast<double>(time.count()) / 1000);
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, duration_text(time));
     };
     add("resolve", times.resolve);
     add("connect", times.connect);
@@ -149,8 +150,21 @@ void tell_of_request(std::string_view head) {
     while (!head.empty()) {
         const std::size_t end = head.find("\r\n");
         if (end == head.npos || end == 0) return;
-        fmt::print(stderr, "> {}\n", escape(head.substr(0, end)));
+        fmt::print(stderr, "> {}\n", escape(without_secret(head.substr(0, end))));
         head.remove_prefix(end + 2);
+    }
+}
+
+void tell_of_response(const Response& response) {
+    if (response.status == 0) return;
+    fmt::print(stderr, "< HTTP/1.1 {} {}\n", response.status, escape(response.reason));
+    for (const Header& field : response.headers) {
+        fmt::print(stderr, "< {}: {}\n", escape(field.name), escape(field.value));
+    }
+    for (std::string_view body = response.body; !body.empty();) {
+        const std::size_t end = std::min(body.find('\n'), body.size());
+        fmt::print(stderr, "<   {}\n", escape(body.substr(0, end)));
+        body.remove_prefix(std::min(end + 1, body.size()));
     }
 }
 
@@ -163,11 +177,7 @@ void Conversation::tell(const Event& event) const {
             tell_of_tls("to the proxy: ", event.handshake->proxy_tls);
             tell_of_tls("", event.handshake->tls);
             tell_of_request(event.handshake->request);
-            const Response& response = event.handshake->response;
-            fmt::print(stderr, "< HTTP/1.1 {} {}\n", response.status, escape(response.reason));
-            for (const Header& field : response.headers) {
-                fmt::print(stderr, "< {}: {}\n", escape(field.name), escape(field.value));
-            }
+            tell_of_response(event.handshake->response);
             if (!event.handshake->subprotocol.empty()) line("subprotocol " + escape(event.handshake->subprotocol));
             tell_of_phases();
             return line("open: " + escape(event.handshake->peer));
@@ -183,7 +193,9 @@ void Conversation::tell(const Event& event) const {
             return line(fmt::format("the server says close: {} {}", static_cast<unsigned>(event.close->code),
                                     escape(event.close->reason)));
         case Event::Kind::closed: return line("closed: " + escape(event.close->error.message()));
+        case Event::Kind::failed: return tell_of_response(event.error->response);
         case Event::Kind::reconnecting:
+            tell_of_response(event.error->response);
             return line(fmt::format("{}; trying again in {} ms", escape(event.error->message()), event.delay.count()));
         default: return;
     }

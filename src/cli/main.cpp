@@ -1,13 +1,19 @@
 // The `tern` command.
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <exception>
+#include <fcntl.h>
+#include <optional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "connect_command.hpp"
@@ -31,12 +37,13 @@ struct ConnectArguments {
     ConnectOptions options;
     std::vector<std::string> headers;
     double ping_interval = 20;
-    double connect_timeout = 30;
+    std::optional<double> connect_timeout;
     bool reconnect = false;
     std::string cacert, capath, certificate, key;
     std::vector<std::string> pins;
     bool insecure = false;
     std::string user;
+    std::optional<std::string> proxy;
     std::string noproxy;
     std::vector<std::string> resolve;
     bool ipv4 = false;
@@ -68,7 +75,8 @@ void add_network(CLI::App& command, ConnectArguments& arguments) {
     tern::Config& config = arguments.options.config;
     const std::string group = "Network";
     command
-        .add_option("-x,--proxy", config.proxy, "http://, https://, socks5:// or socks5h://[user:password@]host[:port]")
+        .add_option("-x,--proxy", arguments.proxy,
+                    "http://, https://, socks5:// or socks5h://[user:password@]host[:port]; empty: none")
         ->group(group);
     command.add_option("--noproxy", arguments.noproxy, "Hosts to be reached without a proxy, as in no_proxy")
         ->group(group);
@@ -104,12 +112,14 @@ void apply_network(ConnectArguments& arguments) {
     for (const std::string& text : arguments.resolve) config.addresses.push_back(parse_resolve(text));
     if (arguments.ipv4) config.socket.ip_version = tern::IpVersion::ipv4;
     if (arguments.ipv6) config.socket.ip_version = tern::IpVersion::ipv6;
-    // curl takes an address for --interface too.
-    if (config.socket.interface.find_first_of(".:") != std::string::npos) {
+    // curl takes an address for --interface too; a dot alone is in the names of VLANs.
+    in6_addr bytes{};
+    const char* const interface = config.socket.interface.c_str();
+    if (inet_pton(AF_INET, interface, &bytes) == 1 || inet_pton(AF_INET6, interface, &bytes) == 1) {
         std::swap(config.socket.interface, config.socket.local_address);
     }
     tern::ProxyEnvironment environment = tern::ProxyEnvironment::current();
-    if (!config.proxy.empty()) environment = {.all_proxy = config.proxy, .no_proxy = environment.no_proxy};
+    if (arguments.proxy) environment = {.all_proxy = *arguments.proxy, .no_proxy = environment.no_proxy};
     if (!arguments.noproxy.empty()) environment.no_proxy = arguments.noproxy;
     if (config.socket.unix_path.empty()) config.proxy = tern::proxy_for(environment, config.url);
 }
@@ -123,6 +133,12 @@ void apply_tls(ConnectArguments& arguments) {
         tls.key = tern::TlsSource::file(arguments.key.empty() ? arguments.certificate : arguments.key);
     } else if (!arguments.key.empty()) {
         throw CLI::ValidationError("--key", "it needs --cert");
+    }
+    // The library does without a log that cannot be written; whoever asks for one here wants it.
+    if (!tls.key_log_file.empty()) {
+        const int file = open(tls.key_log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (file < 0) throw CLI::ValidationError("--keylog", tls.key_log_file + ": " + std::strerror(errno));
+        close(file);
     }
     tls.pins = arguments.pins;
     if (arguments.insecure) {
@@ -148,14 +164,14 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
         ->capture_default_str();
     command
         ->add_option("--connect-timeout", arguments.connect_timeout,
-                     "Seconds for everything until the connection is open")
-        ->check(CLI::Range(0.001, 86400.0))
-        ->capture_default_str();
+                     "Seconds for everything until the connection is open (30, and 10 for each phase)")
+        ->check(CLI::Range(0.001, 86400.0));
     command->add_flag("--binary", arguments.options.binary, "Send lines as binary messages");
     command->add_option("--ping-interval", arguments.ping_interval, "Seconds between pings; 0: none")
         ->check(CLI::Range(0.0, 86400.0))
         ->capture_default_str();
     command->add_option("--max-message-size", config.limits.max_message_size, "Bytes of the largest message accepted")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 40u))
         ->capture_default_str();
     command->add_flag("--once", arguments.options.once, "End after the first message received");
     command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
@@ -169,7 +185,12 @@ int run_connect(ConnectArguments& arguments) {
     tern::Config& config = arguments.options.config;
     for (const std::string& line : arguments.headers) config.headers.push_back(parse_header(line));
     config.keepalive.interval = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.ping_interval * 1000));
-    config.timeouts.attempt = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.connect_timeout * 1000));
+    if (arguments.connect_timeout) {
+        // As curl means it: one limit for all, which no phase undercuts.
+        tern::Timeouts& t = config.timeouts;
+        t.attempt = std::chrono::milliseconds(static_cast<std::int64_t>(*arguments.connect_timeout * 1000));
+        t.resolve = t.connect = t.proxy = t.tls = t.upgrade = t.attempt;
+    }
     config.reconnect.enabled = arguments.reconnect;
     const std::size_t colon = std::min(arguments.user.find(':'), arguments.user.size());
     config.user = arguments.user.substr(0, colon);

@@ -136,6 +136,12 @@ void ConnectAttempt::update_dialer(TimePoint now) {
         Error error = dialer->error();
         const TimePoint since = error.phase == Phase::resolve ? dialer->began_at() : dialer->resolved_at();
         error.elapsed = to_microseconds(now - since);
+        // The address of a Unix socket is its path; the one that the dialer was given stands for it.
+        const std::string stand_in = Address{}.to_string();
+        const std::string& unix_path = config_->socket.unix_path;
+        if (!unix_path.empty() && error.detail.starts_with(stand_in)) {
+            error.detail.replace(0, stand_in.size(), unix_path);
+        }
         return fail(std::move(error));
     }
     times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());

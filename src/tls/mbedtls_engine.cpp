@@ -31,6 +31,7 @@ std::string text_of(const mbedtls_x509_time& time) {
 
 std::string text_of_ip(const mbedtls_x509_buf& bytes) {
     char text[INET6_ADDRSTRLEN] = {};
+    if (bytes.len != 4 && bytes.len != 16) return "(no address)";
     inet_ntop(bytes.len == 4 ? AF_INET : AF_INET6, bytes.p, text, sizeof(text));
     return text;
 }

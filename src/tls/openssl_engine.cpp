@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstring>
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -29,18 +30,10 @@ std::string text_of(const ASN1_TIME* time) {
 }
 
 std::string text_of_ip(const ASN1_OCTET_STRING* address) {
-    const unsigned char* bytes = ASN1_STRING_get0_data(address);
     const int size = ASN1_STRING_length(address);
-    std::string text;
-    for (int i = 0; i < size; ++i) {
-        char part[8];
-        if (size == 4) {
-            std::snprintf(part, sizeof(part), i == 0 ? "%u" : ".%u", static_cast<unsigned>(bytes[i]));
-        } else {
-            std::snprintf(part, sizeof(part), i != 0 && i % 2 == 0 ? ":%02x" : "%02x", static_cast<unsigned>(bytes[i]));
-        }
-        text += part;
-    }
+    char text[INET6_ADDRSTRLEN] = {};
+    if (size != 4 && size != 16) return "(no address)";
+    inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text, sizeof(text));
     return text;
 }
 

@@ -66,6 +66,7 @@ server good DNS:localhost,DNS:good.test,IP:127.0.0.1,IP:::1
 server wildcard DNS:*.wild.test
 server ip-only IP:127.0.0.1
 # A name that would do something to a terminal.
+server odd-address DER:300a87027f008204742e7474
 server escape DER:300b82096576696c1b5b324a78
 server expired DNS:localhost $past 20210101000000Z
 server future DNS:localhost 20470101000000Z $later

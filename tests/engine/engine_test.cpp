@@ -274,6 +274,7 @@ TEST_P(EngineTest, WhatIsNotTrustedAndWhy) {
         {Errc::certificate_name, "good", "::2", {"::2"}},
         {Errc::certificate_name, "ip-only", "localhost", {"127.0.0.1"}},
         {Errc::certificate_name, "localhost", "localhost", {"for none"}},
+        {Errc::certificate_name, "odd-address", "localhost", {"t.tt"}},
         {Errc::certificate_name, "escape", "localhost", {"evil?[2Jx"}},
         {Errc::certificate_untrusted, "stranger", "stranger", {"Another Root"}},
         {Errc::certificate_name, "wildcard", "wild.test", {"*.wild.test"}},

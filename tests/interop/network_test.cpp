@@ -325,6 +325,86 @@ TEST_F(Network, SchemesThatDoNotFitThePort) {
     EXPECT_TRUE(plain == Condition::handshake_failed || plain == Condition::closed) << plain.message();
 }
 
+/// What the openssl command can be and other servers are not.
+TEST_F(Network, OpensslServersOfAllKinds) {
+    const auto with = [](const std::vector<std::string>& options, const std::function<void(Config&)>& change = {}) {
+        const Front front([&](const Folder&, std::uint16_t port) {
+            std::vector<std::string> command = {"/usr/bin/openssl",
+                                                "s_server",
+                                                "-accept",
+                                                std::to_string(port),
+                                                "-www",
+                                                "-cert",
+                                                authority("good-alone.pem"),
+                                                "-cert_chain",
+                                                authority("intermediate.pem"),
+                                                "-key",
+                                                authority("good.key")};
+            command.insert(command.end(), options.begin(), options.end());
+            return command;
+        });
+        Config one = config("wss://localhost:" + std::to_string(front.port()));
+        if (change) change(one);
+        return outcome(one);
+    };
+    // Its answer is a page in HTTP/1.0, so TLS is well when the upgrade fails.
+    const auto is_well = [](const Error& error) {
+        EXPECT_EQ(error, Errc::response_version) << error.message();
+        EXPECT_EQ(error.phase, Phase::upgrade);
+    };
+    is_well(with({}));
+    is_well(with({"-tls1_2"}));
+    EXPECT_EQ(with({"-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}), Errc::tls_version);
+    const auto only_1_2 = [](Config& c) { c.tls.max_version = TlsVersion::tls1_2; };
+    EXPECT_EQ(with({"-tls1_3"}, only_1_2), Errc::tls_version);
+    const Error no_cipher = with({"-tls1_2", "-cipher", "NULL-SHA256:@SECLEVEL=0"});
+    EXPECT_EQ(no_cipher, Errc::tls_alert) << no_cipher.message();
+    expect_contains(no_cipher.message(), "cipher");
+
+    for (const char* version : {"-tls1_2", "-tls1_3"}) {
+        const std::vector<std::string> wants = {
+            version, "-Verify", "1", "-verify_return_error", "-CAfile", authority("root.pem")};
+        if (version == std::string("-tls1_3") && with({version}) == Errc::tls_version) continue;  // mbedTLS
+        const auto showing = [&](const char* name) {
+            return with(wants, [&](Config& c) {
+                c.tls.certificate = TlsSource::file(authority(std::string(name) + ".pem"));
+                c.tls.key = TlsSource::file(authority(std::string(name) + ".key"));
+            });
+        };
+        is_well(showing("client"));
+        const Error none = with(wants);
+        EXPECT_EQ(none, Errc::tls_alert) << none.message();
+        expect_contains(none.message(), "client certificate");
+        const Error wrong = showing("stranger");
+        EXPECT_EQ(wrong, Errc::tls_alert) << wrong.message();
+        expect_contains(wrong.message(), "client certificate");
+    }
+}
+
+TEST_F(Network, AServerThatSpeaksGarbageInsteadOfTls) {
+    for (const std::string& garbage :
+         {std::string("\x16\x03\x03\xff\xff", 5) + std::string(300, 'x'), std::string("\x16\x03\x03\0\x05hello", 10),
+          std::string(5, '\0'), std::string("SSH-2.0-OpenSSH_9.2\r\n")}) {
+        ScriptedServer server([&](Peer& peer) {
+            static_cast<void>(peer.read_some());
+            peer.send(garbage);
+            peer.drain();
+        });
+        const Error error = outcome(config("wss" + server.url().substr(2)));
+        EXPECT_EQ(error.code, make_error_condition(Condition::tls_failed)) << error.message();
+    }
+}
+
+TEST_F(Network, AStreamThatIsCutIsToldApartFromACleanEnd) {
+    for (const bool tls : {false, true}) {
+        WatchedClient client(config(url(tls, "/cut")));
+        ASSERT_TRUE(client.wait_for_open()) << client.error().message();
+        ASSERT_FALSE(client->send_text("scissors"));
+        ASSERT_TRUE(client.wait_for_end());
+        EXPECT_EQ(client.error(), tls ? Errc::tls_truncated : Errc::connection_lost) << client.error().message();
+    }
+}
+
 // --- addresses and sockets -----------------------------------------------------------------------------------------
 
 TEST_F(Network, AddressesOfTheConfiguration) {
@@ -374,6 +454,7 @@ TEST_F(Network, UnixSockets) {
     one.socket.unix_path += ".not-there";
     const Error error = outcome(one);
     EXPECT_EQ(error.code, make_error_condition(Condition::connect_failed)) << error.message();
+    expect_contains(error.message(), ": " + one.socket.unix_path);
 }
 
 TEST_F(Network, SettingsThatCannotBeUsed) {
@@ -440,6 +521,24 @@ TEST_F(Network, RedirectsAreFollowed) {
     Config off = config(url(false, "/redirect?302&/"));
     off.max_redirects = 0;
     EXPECT_EQ(outcome(off), Errc::upgrade_refused);
+}
+
+TEST_F(Network, ARefusalHasTheChallengeAndTheText) {
+    for (const bool tls : {false, true}) {
+        const Error unknown = outcome(config(url(tls, "/refuse?401")));
+        EXPECT_EQ(unknown, Errc::upgrade_refused);
+        EXPECT_EQ(unknown.response.status, 401);
+        EXPECT_EQ(unknown.response.header("www-authenticate"), "Bearer realm=\"nest\"");
+        EXPECT_EQ(unknown.response.body, "who are you?\n");
+        expect_contains(unknown.message(), "401 Unauthorized");
+        expect_contains(unknown.message(), "Bearer realm=\"nest\"");
+        expect_contains(unknown.message(), "Basic realm=\"nest\"");
+        const Error forbidden = outcome(config(url(tls, "/refuse?403")));
+        EXPECT_EQ(forbidden, Errc::upgrade_refused);
+        EXPECT_EQ(forbidden.response.status, 403);
+        EXPECT_EQ(forbidden.response.body, "who are you?\n");
+        expect_contains(forbidden.message(), "403 Forbidden");
+    }
 }
 
 TEST_F(Network, CredentialsStayWithTheirOrigin) {

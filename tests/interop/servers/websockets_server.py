@@ -6,12 +6,15 @@
 /close       closes with the code and reason of the first message, "4000 reason"
 /headers     says which Origin and X-Test headers it got, and /authorization which Authorization and Cookie
 /redirect    refuses the upgrade with the status and Location of its query: /redirect?302&ws://other/
+/refuse      refuses it with the status of its query, a challenge and a text: /refuse?401
+/cut         ends TCP at the first message, without a Close frame and without TLS's close_notify
 
 With two arguments, a certificate and its key, it speaks TLS.
 """
 
 import asyncio
 import http
+import socket
 import ssl
 import sys
 
@@ -37,6 +40,8 @@ async def handle(websocket):
         elif path == "/ping":
             await asyncio.wait_for(await websocket.ping(message), 10)
             await websocket.send("pong")
+        elif path == "/cut":
+            websocket.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         elif path == "/close":
             code, reason = message.split(" ", 1)
             await websocket.close(int(code), reason)
@@ -48,6 +53,9 @@ async def refuse(path, _headers):
     if path.startswith("/redirect?"):
         status, location = path[len("/redirect?") :].split("&", 1)
         return http.HTTPStatus(int(status)), [("Location", location)], b"elsewhere"
+    if path.startswith("/refuse?"):
+        challenges = [("WWW-Authenticate", 'Bearer realm="nest"'), ("WWW-Authenticate", 'Basic realm="nest"')]
+        return http.HTTPStatus(int(path[len("/refuse?") :])), challenges, b"who are you?\n"
     return None
 
 

@@ -133,7 +133,7 @@ TEST_F(Namespaces, AnAddressThatDisappearsAndReturns) {
     Config one = config(echo.port(), {TwoHosts::there});
     one.keepalive = {.interval = 100ms, .pong_timeout = 200ms};
     one.timeouts.connect = 200ms;
-    one.reconnect = {.enabled = true, .delay = 50ms};
+    one.reconnect = {.enabled = true, .min_delay = 50ms, .max_delay = 50ms};
     WatchedClient client(one);
     ASSERT_TRUE(client.wait_for_open()) << client.error().message();
 
@@ -154,7 +154,7 @@ TEST_F(Namespaces, AnAddressThatDisappearsAndReturns) {
 TEST_F(Namespaces, ALinkThatIsDown) {
     const Echo echo(TwoHosts::there);
     Config one = config(echo.port(), {TwoHosts::there});
-    one.reconnect = {.enabled = true, .delay = 50ms};
+    one.reconnect = {.enabled = true, .min_delay = 50ms, .max_delay = 50ms};
     ASSERT_TRUE(TwoHosts::set_link(false));
     const Error error = outcome(one);
     EXPECT_EQ(error, Errc::host_unreachable) << error.message();

@@ -50,6 +50,10 @@ struct Limits {
     std::size_t max_error_body = 4u << 10u;  ///< Kept of the body of a refusal.
     /// Accepted for sending and not yet handed to the kernel. A send that would exceed it is refused.
     std::size_t max_send_queue = 64u << 20u;
+    /// A ceiling for all that grows with the traffic of this client: receive buffer, messages being assembled, what
+    /// waits to be sent, handshakes, TLS (docs/memory.md has the sum). Reaching it refuses a send (`send_queue_full`),
+    /// or ends the connection (`memory_limit`, 1009). 0: no ceiling.
+    std::size_t max_memory = 0;
 };
 
 /// Own pings, and how a dead link is noticed.

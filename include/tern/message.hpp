@@ -213,6 +213,7 @@ struct Stats {
     std::uint64_t messages_sent = 0;   ///< Accepted for sending.
     std::uint64_t bytes_received = 0;  ///< From the network, all of it.
     std::uint64_t bytes_sent = 0;      ///< Handed to the kernel, all of it.
+    std::size_t memory = 0;            ///< Bytes that count towards `limits.max_memory`, now.
     std::size_t send_queued = 0;       ///< Bytes accepted and not yet handed to the kernel.
     std::uint32_t connects = 0;        ///< Connections that were open.
     std::uint32_t attempts = 0;        ///< Attempts begun.

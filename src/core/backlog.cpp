@@ -7,6 +7,15 @@
 
 namespace tern::core {
 
+Backlog::~Backlog() {
+    for (const Message& message : messages_) budget_.give(memory_of(message));
+}
+
+std::size_t Backlog::memory_of(const Message& message) noexcept {
+    // A vector that grows has up to three places an item for a moment.
+    return 3 * sizeof(Message) + message.payload.size() + message.key.size();
+}
+
 void Backlog::count(const Message& message, bool in) noexcept {
     waiting_bytes_ = in ? waiting_bytes_ + message.payload.size() : waiting_bytes_ - message.payload.size();
     waiting_count_ = in ? waiting_count_ + 1 : waiting_count_ - 1;
@@ -16,48 +25,75 @@ void Backlog::tell(const Message& message, Fate fate, const Error& error, Fates&
     if (message.watched) fates.push({message.number, fate, error});
 }
 
+std::vector<Backlog::Message>::iterator Backlog::remove(std::vector<Message>::iterator message) {
+    if (message->stream == 0) count(*message, false);
+    budget_.give(memory_of(*message));
+    if (message == messages_.begin()) {
+        if (queued_in_front_ > 0) --queued_in_front_;
+        static_cast<void>(messages_.pop());
+        return messages_.begin();
+    }
+    queued_in_front_ = 0;
+    return messages_.erase(message);
+}
+
 std::error_code Backlog::add(Message message, std::size_t limit, Fates& fates) {
     const auto same_key = [&](const Message& each) { return each.stream == 0 && each.key == message.key; };
     const auto replaced =
         message.key.empty() ? messages_.end() : std::find_if(messages_.begin(), messages_.end(), same_key);
+    const std::size_t size = message.payload.size();
+    if (size > limit) return Errc::send_queue_full;
+    const bool drops_oldest = config_.when_full == OfflineQueue::Full::drop_oldest;
     const std::size_t freed = replaced == messages_.end() ? 0 : replaced->payload.size();
-    if (message.payload.size() > limit) return Errc::send_queue_full;
-    if (waiting_bytes_ - freed > limit - message.payload.size()) {
-        if (config_.when_full == OfflineQueue::Full::reject) return Errc::send_queue_full;
-        if (config_.when_full == OfflineQueue::Full::drop_newest) {
-            tell(message, Fate::dropped, Errc::send_queue_full, fates);
-            return {};
-        }
+    const bool full = waiting_bytes_ - freed > limit - size;
+    if (full && config_.when_full == OfflineQueue::Full::drop_newest) {
+        tell(message, Fate::dropped, Errc::send_queue_full, fates);
+        return {};
+    }
+    if (full && !drops_oldest) return Errc::send_queue_full;
+    while (!budget_.take(memory_of(message))) {
+        if (!drops_oldest || !drop_oldest(replaced, fates)) return Errc::send_queue_full;
     }
     unstamped_ = unstamped_ || config_.expire_after.count() != 0 || message.options.expires != TimePoint::max();
+    count(message, true);
     if (replaced != messages_.end()) {
         // It takes the place of the older one, so that keys cannot be used to get ahead.
         tell(*replaced, Fate::replaced, {}, fates);
         count(*replaced, false);
-        count(message, true);
+        budget_.give(memory_of(*replaced));
         *replaced = std::move(message);
     } else {
-        count(message, true);
         messages_.push(std::move(message));
     }
-    while (waiting_bytes_ > limit) {
-        // The oldest that waits goes first; what was just added is the last.
-        const auto oldest =
-            std::find_if(messages_.begin(), messages_.end(), [](const Message& each) { return each.stream == 0; });
-        tell(*oldest, Fate::dropped, Errc::send_queue_full, fates);
-        count(*oldest, false);
-        messages_.erase(oldest);
-    }
+    while (waiting_bytes_ > limit) static_cast<void>(drop_oldest(messages_.end(), fates));
     return {};
 }
 
-void Backlog::keep(Message message) { messages_.push(std::move(message)); }
+/// The oldest that waits makes room, unless it is `spared`, which stays valid only then.
+bool Backlog::drop_oldest(std::vector<Message>::iterator spared, Fates& fates) {
+    if (spared != messages_.end()) return false;
+    const auto oldest =
+        std::find_if(messages_.begin(), messages_.end(), [](const Message& each) { return each.stream == 0; });
+    if (oldest == messages_.end()) return false;
+    tell(*oldest, Fate::dropped, Errc::send_queue_full, fates);
+    remove(oldest);
+    return true;
+}
+
+bool Backlog::keep(Message message) {
+    if (!budget_.take(memory_of(message))) return false;
+    messages_.push(std::move(message));
+    return true;
+}
 
 Backlog::Message* Backlog::waiting() noexcept {
     if (waiting_count_ == 0) return nullptr;
-    const auto first =
-        std::find_if(messages_.begin(), messages_.end(), [](const Message& each) { return each.stream == 0; });
-    return first == messages_.end() ? nullptr : &*first;
+    while (queued_in_front_ < messages_.size()) {
+        Message& message = *(messages_.begin() + static_cast<std::ptrdiff_t>(queued_in_front_));
+        if (message.stream == 0) return &message;
+        ++queued_in_front_;
+    }
+    return nullptr;
 }
 
 void Backlog::on_queued(Message& message, StreamId stream) noexcept {
@@ -69,12 +105,7 @@ std::optional<bool> Backlog::on_sent(std::uint64_t number) noexcept {
     const auto found = find(number);
     if (found == messages_.end()) return std::nullopt;
     const bool watched = found->watched;
-    if (found->stream == 0) count(*found, false);
-    if (found == messages_.begin()) {
-        static_cast<void>(messages_.pop());
-    } else {
-        messages_.erase(found);
-    }
+    remove(found);
     return watched;
 }
 
@@ -86,6 +117,7 @@ std::vector<Backlog::Message>::iterator Backlog::find(std::uint64_t number) noex
 }
 
 void Backlog::on_stream_ended(StreamId stream) noexcept {
+    queued_in_front_ = 0;
     for (Message& message : messages_) {
         if (message.stream != stream) continue;
         message.stream = 0;
@@ -101,8 +133,7 @@ void Backlog::drop(const Error& error, Fates& fates) {
             continue;
         }
         tell(*message, Fate::dropped, error, fates);
-        count(*message, false);
-        message = messages_.erase(message);
+        message = remove(message);
     }
     deadline_.reset();
 }
@@ -119,8 +150,7 @@ void Backlog::settle(TimePoint now, Fates& fates) {
         }
         if (message->stream == 0 && message->expires_at && *message->expires_at <= now) {
             tell(*message, Fate::expired, {}, fates);
-            count(*message, false);
-            message = messages_.erase(message);
+            message = remove(message);
             continue;
         }
         if (message->stream == 0) deadline_ = earlier(deadline_, message->expires_at);

@@ -12,6 +12,7 @@
 #include <tern/core.hpp>
 
 #include "fifo.hpp"
+#include "memory.hpp"
 
 namespace tern::core {
 
@@ -36,13 +37,16 @@ public:
         std::optional<TimePoint> expires_at;  ///< Empty until the time is known, or for ever.
     };
 
-    /// The configuration outlives it.
-    explicit Backlog(const OfflineQueue& config) noexcept : config_(config) {}
+    /// The configuration and the budget outlive it.
+    Backlog(const OfflineQueue& config, MemoryBudget& budget) noexcept : config_(config), budget_(budget) {}
+    Backlog(const Backlog&) = delete;
+    Backlog& operator=(const Backlog&) = delete;
+    ~Backlog();
 
     /// Takes a message that waits. Others may have to go: their fates are told.
     [[nodiscard]] std::error_code add(Message message, std::size_t limit, Fates& fates);
-    /// Takes a copy of a message that was queued for sending on `message.stream`.
-    void keep(Message message);
+    /// Takes a copy of a message that was queued for sending on `message.stream`. False: there is no memory for it.
+    [[nodiscard]] bool keep(Message message);
 
     /// The first that waits; null if none does.
     [[nodiscard]] Message* waiting() noexcept;
@@ -68,12 +72,17 @@ public:
 private:
     [[nodiscard]] std::vector<Message>::iterator find(std::uint64_t number) noexcept;
     void count(const Message& message, bool in) noexcept;
+    std::vector<Message>::iterator remove(std::vector<Message>::iterator message);
+    bool drop_oldest(std::vector<Message>::iterator spared, Fates& fates);
+    [[nodiscard]] static std::size_t memory_of(const Message& message) noexcept;
     void tell(const Message& message, Fate fate, const Error& error, Fates& fates);
 
     const OfflineQueue& config_;
+    MemoryBudget& budget_;
     Fifo<Message> messages_;  ///< In the order of sending.
     std::size_t waiting_bytes_ = 0;
     std::size_t waiting_count_ = 0;
+    std::size_t queued_in_front_ = 0;  ///< So many at least do not wait, from the first on.
     std::optional<TimePoint> deadline_;
     bool unstamped_ = false;  ///< Some have no `expires_at` yet.
 };

@@ -62,6 +62,10 @@ Error check_values(const Config& config) {
     if (config.receive_buffer < (4u << 10u) || config.receive_buffer > (16u << 20u)) {
         return invalid("receive_buffer lies between 4 KiB and 16 MiB");
     }
+    const Limits& l = config.limits;
+    if (l.max_memory != 0 && l.max_memory < config.receive_buffer + l.max_head_size + l.max_error_body + (8u << 10u)) {
+        return invalid("limits.max_memory is less than receive_buffer and what a handshake may need");
+    }
     if (config.limits.max_head_size == 0 || config.limits.max_head_fields == 0) {
         return invalid("limits.max_head_size and limits.max_head_fields are at least 1");
     }
@@ -109,7 +113,7 @@ Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vec
 class ClientCore::Impl {
 public:
     Impl(Config config, Crypto& crypto)
-        : config_(std::make_shared<const Config>(std::move(config))), common_{.crypto = crypto} {}
+        : config_(std::make_shared<const Config>(std::move(config))), common_(crypto, config_->limits.max_memory) {}
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error load(bool prepared);
@@ -186,7 +190,7 @@ private:
     [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
     void drop_waiting(const Error& error);
     std::error_code enqueue(Opcode opcode, Bytes payload, const SendOptions& options);
-    void keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number);
+    [[nodiscard]] bool keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number);
     void send_backlog();
     void note_sent(core::Session& session);
     void tell_fates();
@@ -289,11 +293,14 @@ std::error_code ClientCore::Impl::send(Opcode opcode, Bytes payload, const SendO
         return enqueue(opcode, payload, options);
     }
     const std::uint64_t number = number_for(options);
-    if (const std::error_code error = link_.session().send(opcode, payload, options, number)) return error;
+    if (keeps() && !keep_copy(opcode, payload, options, number)) return Errc::send_queue_full;
+    if (const std::error_code error = link_.session().send(opcode, payload, options, number)) {
+        if (keeps()) static_cast<void>(backlog_->on_sent(number));
+        return error;
+    }
     if (number == 0) return {};
     last_number_ = number;
     if (options.number != nullptr) *options.number = number;
-    if (keeps()) keep_copy(opcode, payload, options, number);
     return {};
 }
 
@@ -315,7 +322,7 @@ std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const Se
     if (opcode == Opcode::text && config_->check_outgoing_text && !options.trusted_utf8 && !core::is_utf8(payload)) {
         return Errc::outgoing_text_not_utf8;
     }
-    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue);
+    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue, common_.memory);
     const std::uint64_t number = last_number_ + 1;
     Backlog::Message message{.opcode = opcode,
                              .payload = std::string(as_text(payload)),
@@ -334,8 +341,8 @@ std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const Se
     return {};
 }
 
-void ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
-    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue);
+bool ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
+    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue, common_.memory);
     Backlog::Message message{.opcode = opcode,
                              .payload = std::string(as_text(payload)),
                              .key = {},
@@ -345,7 +352,7 @@ void ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions
                              .stream = link_.stream};
     message.options.number = nullptr;
     message.options.key = {};
-    backlog_->keep(std::move(message));
+    return backlog_->keep(std::move(message));
 }
 
 /// What waits goes to the open connection, as far as its queue has room.
@@ -562,6 +569,7 @@ Stats ClientCore::Impl::stats() const noexcept {
     if (old_) old_.session().add_to(stats);
     if (link_) link_.session().add_to(stats);
     stats.send_queued = send_queued();
+    stats.memory = common_.memory.used();
     return stats;
 }
 

@@ -162,7 +162,7 @@ void ConnectAttempt::update_dialer(TimePoint now) {
                       .tls = url_.secure ? common_.tls.get() : nullptr,
                       .proxy_tls = common_.proxy_tls.get(),
                       .foreign = redirects_ != 0 && !same_origin(url_, start_url_)};
-    link_.connection = std::make_unique<Connection>(*config_, route, common_.crypto, now);
+    link_.connection = std::make_unique<Connection>(*config_, route, common_.crypto, now, &common_.memory);
 }
 
 void ConnectAttempt::update_link(TimePoint now) {

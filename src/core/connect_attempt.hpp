@@ -21,7 +21,10 @@ namespace tern::core {
 
 /// What all attempts of a client have in common. It outlives them, and the connections that they make.
 struct Common {
+    Common(Crypto& generator, std::size_t max_memory) : crypto(generator), memory(max_memory) {}
+
     Crypto& crypto;
+    MemoryBudget memory;
     std::optional<ProxyUrl> proxy;
     std::unique_ptr<tls::Context> tls;  ///< Made when it is first needed, as is the next.
     std::unique_ptr<tls::Context> proxy_tls;

@@ -13,6 +13,9 @@ namespace {
 
 /// What one encryption takes from the session: as much as one system call usefully carries.
 constexpr std::size_t pieces_at_once = 4;
+/// What a layer of TLS takes beside its input buffer: the library's object (OpenSSL 3: about 23 KiB, and two records
+/// while it works), and, where there is a ceiling, what was encrypted at once, on its way out and being sent.
+constexpr std::size_t tls_memory = (64u << 10u) + 2 * (72u << 10u);
 
 bool is_socks(const ProxyUrl& proxy) {
     return proxy.kind == ProxyUrl::Kind::socks5 || proxy.kind == ProxyUrl::Kind::socks5h;
@@ -20,14 +23,15 @@ bool is_socks(const ProxyUrl& proxy) {
 
 }  // namespace
 
-Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now)
-    : config_(config), route_(route), crypto_(crypto) {
+Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget)
+    : config_(config), route_(route), crypto_(crypto), budget_(budget) {
     const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
     // Each layer may have held back a record that comes out together with what has arrived since.
     const std::size_t reserve = layers * tls::Engine::max_record;
-    rx_memory_ = Block::allocate(config.receive_buffer + reserve);
-    if (rx_memory_.empty()) {
-        fail(Error(Errc::out_of_memory, Phase::upgrade));
+    rx_memory_ = Block::allocate(config.receive_buffer + reserve, budget_);
+    const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
+    if (rx_memory_.empty() || !handshakes_.add(budget_, heads)) {
+        fail_without_memory(Phase::upgrade);
         return;
     }
     rx_ = Buffer(rx_memory_.span(), reserve);
@@ -84,7 +88,8 @@ void Connection::begin(Step step, TimePoint now) {
             handshaker_ = std::make_unique<Upgrade>(config_, url, crypto_, route_.foreign);
             return;
         case Step::session:
-            session_.emplace(config_, crypto_, now);
+            handshakes_.release();
+            session_.emplace(config_, crypto_, now, budget_);
             stage_ = Stage::session;
             return;
     }
@@ -93,8 +98,8 @@ void Connection::begin(Step step, TimePoint now) {
 void Connection::begin_tls(tls::Context* context, const std::string& host, std::uint16_t port) {
     std::unique_ptr<tls::Engine> engine = context->connect(host, port);
     // A layer gets what came out of the one before it: as much as is read at once, and a record that was held back.
-    Block memory = Block::allocate(config_.receive_buffer + tls::Engine::max_record);
-    if (engine == nullptr || memory.empty()) return fail(Error(Errc::out_of_memory, Phase::tls));
+    Block memory = Block::allocate(config_.receive_buffer + tls::Engine::max_record, budget_);
+    if (engine == nullptr || memory.empty() || !tls_.add(budget_, tls_memory)) return fail_without_memory(Phase::tls);
     layers_.push_back(std::make_unique<TlsLayer>(std::move(engine), std::move(memory)));
     // What a proxy sent behind its answer comes from the server already.
     Buffer& in = layers_.back()->in();
@@ -152,6 +157,11 @@ void Connection::end_step(TimePoint now) {
     // What the handshaker has not sent yet (a server may answer before it has read everything) still goes first.
     handshaker_.reset();
     begin(step_after(step_), now);
+}
+
+void Connection::fail_without_memory(Phase phase) {
+    const bool limited = budget_ != nullptr && budget_->limited();
+    fail(Error(limited ? Errc::memory_limit : Errc::out_of_memory, phase));
 }
 
 void Connection::fail(Error error) {
@@ -261,7 +271,8 @@ void Connection::encrypt_what_waits() {
         encrypt(as_bytes(words));
     } else if (stage_ == Stage::session && !fin_wanted_) {
         std::array<Bytes, pieces_at_once> pieces;
-        const std::size_t count = session_->tx(pieces);
+        const bool limited = budget_ != nullptr && budget_->limited();
+        const std::size_t count = session_->tx(std::span(pieces).first(limited ? 1 : pieces.size()));
         for (std::size_t i = 0; i < count; ++i) {
             encrypt(pieces[i]);
             session_lent_ += pieces[i].size();

@@ -38,7 +38,7 @@ public:
     enum class Stage : std::uint8_t { handshake, session, failed };
 
     /// The references outlive the connection. Begins with the first step of the route.
-    Connection(const Config& config, Route route, Crypto& crypto, TimePoint now);
+    Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget = nullptr);
 
     [[nodiscard]] Stage stage() const noexcept { return stage_; }
     /// Why the stage is `failed`; `peer` is the caller's to fill in.
@@ -83,6 +83,7 @@ private:
     void conclude(Handshaker::Status status, TimePoint now);
     void end_step(TimePoint now);
     void fail(Error error);
+    void fail_without_memory(Phase phase);
     [[nodiscard]] Handshaker::Status advance_tls();
     [[nodiscard]] bool in_tls_step() const noexcept { return step_ == Step::proxy_tls || step_ == Step::tls; }
     [[nodiscard]] TlsLayer::Status decrypt();
@@ -95,6 +96,9 @@ private:
     const Config& config_;
     const Route route_;
     Crypto& crypto_;
+    MemoryBudget* budget_;
+    MemoryCharge handshakes_;  ///< Heads and bodies of HTTP, while there are some.
+    MemoryCharge tls_;         ///< What the layers and their library use beside the blocks that are counted.
     Stage stage_ = Stage::handshake;
     Step step_ = Step::upgrade;
     Error error_;

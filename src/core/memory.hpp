@@ -1,20 +1,75 @@
 // Memory whose allocation can fail without an exception: the core must survive that on a small device and under test.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <span>
 #include <utility>
 
 namespace tern::core {
 
+/// What one client may use (`limits.max_memory`), and uses. Both halves of a connection take from it, so it counts
+/// atomically; it is asked for blocks, never for messages.
+class MemoryBudget {
+public:
+    /// 0: no limit.
+    explicit MemoryBudget(std::size_t limit = 0) noexcept : limit_(limit) {}
+    MemoryBudget(const MemoryBudget&) = delete;
+    MemoryBudget& operator=(const MemoryBudget&) = delete;
+
+    /// False, with nothing taken, if it would exceed the limit.
+    [[nodiscard]] bool take(std::size_t n) noexcept {
+        const std::size_t before = used_.fetch_add(n, std::memory_order_relaxed);
+        if (limit_ == 0 || (before <= limit_ && n <= limit_ - before)) return true;
+        give(n);
+        return false;
+    }
+    void give(std::size_t n) noexcept { used_.fetch_sub(n, std::memory_order_relaxed); }
+    [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool limited() const noexcept { return limit_ != 0; }
+
+private:
+    const std::size_t limit_;
+    std::atomic<std::size_t> used_ = 0;
+};
+
+/// A part of the budget for memory that is not a `Block`.
+class MemoryCharge {
+public:
+    MemoryCharge() = default;
+    MemoryCharge(const MemoryCharge&) = delete;
+    MemoryCharge& operator=(const MemoryCharge&) = delete;
+    ~MemoryCharge() { release(); }
+
+    /// Adds to it. False, with nothing changed, if there is no more.
+    [[nodiscard]] bool add(MemoryBudget* budget, std::size_t n) noexcept {
+        if (budget == nullptr) return true;
+        if (!budget->take(n)) return false;
+        budget_ = budget;
+        size_ += n;
+        return true;
+    }
+    void release() noexcept {
+        if (budget_ != nullptr) budget_->give(std::exchange(size_, 0));
+    }
+
+private:
+    MemoryBudget* budget_ = nullptr;
+    std::size_t size_ = 0;
+};
+
 /// A piece of raw memory. Move-only; empty when the allocation failed.
 class Block {
 public:
     Block() = default;
-    Block(Block&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    /// Its memory, once it grows, comes out of the budget, which outlives it.
+    explicit Block(MemoryBudget* budget) noexcept : budget_(budget) {}
+    Block(Block&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), budget_(other.budget_) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
+        std::swap(budget_, other.budget_);
         return *this;
     }
     Block(const Block&) = delete;
@@ -22,7 +77,7 @@ public:
     ~Block() { release(); }
 
     /// Uninitialised memory; empty if there is none.
-    [[nodiscard]] static Block allocate(std::size_t size) noexcept;
+    [[nodiscard]] static Block allocate(std::size_t size, MemoryBudget* budget = nullptr) noexcept;
     /// Grows to `size`, keeping the contents. False, with nothing changed, if there is no memory.
     [[nodiscard]] bool grow(std::size_t size) noexcept;
     void release() noexcept;
@@ -36,6 +91,7 @@ public:
 private:
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
+    MemoryBudget* budget_ = nullptr;
 };
 
 }  // namespace tern::core

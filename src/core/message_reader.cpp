@@ -147,7 +147,10 @@ MessageReader::Step MessageReader::append(Bytes bytes, Event& event) {
     const std::size_t needed = assembled_ + bytes.size();
     if (needed > assembly_.size()) {
         const std::size_t doubled = std::max(first_assembly_size, std::min(2 * assembly_.size(), max_message_size_));
-        if (!assembly_.grow(std::max(needed, doubled))) return fail(Errc::out_of_memory);
+        // Where doubling is too much for the budget, the bytes that are here may still fit.
+        if (!assembly_.grow(std::max(needed, doubled)) && !assembly_.grow(needed)) {
+            return fail(budget_ != nullptr && budget_->limited() ? Errc::memory_limit : Errc::out_of_memory);
+        }
     }
     if (!bytes.empty()) std::memcpy(assembly_.data() + assembled_, bytes.data(), bytes.size());
     assembled_ = needed;

@@ -28,8 +28,9 @@ class MessageReader {
 public:
     enum class Status : std::uint8_t { need_input, event, failed };
 
-    MessageReader(Delivery delivery, std::size_t max_message_size) noexcept
-        : delivery_(delivery), max_message_size_(max_message_size) {}
+    /// The budget outlives the reader; null: there is none.
+    MessageReader(Delivery delivery, std::size_t max_message_size, MemoryBudget* budget = nullptr) noexcept
+        : delivery_(delivery), max_message_size_(max_message_size), budget_(budget), assembly_(budget) {}
 
     /// The next event in `in`: message, chunk, ping, pong or closing. What the event before referred to is released and
     /// consumed. After `failed` (see `error`) and after a Close frame, everything that follows is discarded.
@@ -70,6 +71,7 @@ private:
 
     Delivery delivery_;
     std::size_t max_message_size_;
+    const MemoryBudget* budget_;
 
     FrameHeader frame_;
     std::uint64_t remaining_ = 0;     ///< Of the payload of `frame_`, while `in_payload_`.

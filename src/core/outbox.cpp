@@ -90,7 +90,8 @@ std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bo
     MaskKey key;
     if (!keys_.next(key)) return Errc::no_entropy;
     const std::size_t header = frame_header_size(payload.size());
-    if (!reserve(lane, header + payload.size())) return Errc::out_of_memory;
+    MemoryBudget* const budget = (static_cast<unsigned>(opcode) & 8u) != 0 ? nullptr : budget_;
+    if (!reserve(lane, header + payload.size(), budget)) return Errc::out_of_memory;
 
     Segment* segment = lane.back();
     write_frame_header(segment->data() + segment->end, opcode, fin, payload.size(), key);
@@ -101,7 +102,7 @@ std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bo
         segment->end += size;
         done += size;
         if (done == payload.size()) break;
-        SegmentPtr more = allocate(std::min(payload.size() - done, large_segment));
+        SegmentPtr more = allocate(std::min(payload.size() - done, large_segment), budget);
         if (more == nullptr) {
             lane.added(header + done);
             lane.truncate(lane.size() - header - done);
@@ -116,25 +117,30 @@ std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bo
 }
 
 /// Makes sure that the last segment has room for a frame's header and, if the frame is a small one, for all of it.
-bool Outbox::reserve(Lane& lane, std::size_t frame_size) {
+bool Outbox::reserve(Lane& lane, std::size_t frame_size, MemoryBudget* budget) {
     Segment* back = lane.back();
     const std::size_t in_one_piece = std::min(frame_size, small_segment);
     if (back != nullptr && back->room() >= in_one_piece) return true;
     const std::size_t wanted = back == nullptr ? std::max(frame_size, small_segment) : large_segment;
-    SegmentPtr segment = allocate(std::min(wanted, large_segment));
+    SegmentPtr segment = allocate(std::min(wanted, large_segment), budget);
     if (segment == nullptr) return false;
     lane.append(std::move(segment));
     return true;
 }
 
-Outbox::SegmentPtr Outbox::allocate(std::size_t capacity) {
+Outbox::SegmentPtr Outbox::allocate(std::size_t capacity, MemoryBudget* budget) {
     if (spare_ != nullptr && spare_->capacity >= capacity) {
         spare_->begin = spare_->end = spare_->lead = 0;
         return std::move(spare_);
     }
+    if (budget != nullptr && !budget->take(sizeof(Segment) + capacity)) return nullptr;
     void* memory = std::malloc(sizeof(Segment) + capacity);
-    if (memory == nullptr) return nullptr;
+    if (memory == nullptr) {
+        if (budget != nullptr) budget->give(sizeof(Segment) + capacity);
+        return nullptr;
+    }
     SegmentPtr segment(new (memory) Segment);
+    segment->budget = budget;
     segment->capacity = capacity;
     return segment;
 }

@@ -15,13 +15,16 @@
 #include <tern/message.hpp>
 
 #include "mask_keys.hpp"
+#include "memory.hpp"
 
 namespace tern::core {
 
 class Outbox {
 public:
-    /// `limit`: bytes of messages that may wait.
-    Outbox(Crypto& crypto, std::size_t limit) noexcept : keys_(crypto), limit_(limit) {}
+    /// `limit`: bytes of messages that may wait. The budget is for messages, and outlives the outbox; null: there is
+    /// none. Control frames are few and must go out whatever is full (`Session` has reserved room for them).
+    Outbox(Crypto& crypto, std::size_t limit, MemoryBudget* budget = nullptr) noexcept
+        : keys_(crypto), limit_(limit), budget_(budget) {}
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
 
@@ -64,7 +67,15 @@ public:
 private:
     /// Memory for frames, linked into a lane. Bytes `begin` to `end` wait.
     struct Segment {
+        Segment() = default;
+        Segment(const Segment&) = delete;
+        Segment& operator=(const Segment&) = delete;
+        ~Segment() {
+            if (budget != nullptr) budget->give(sizeof(Segment) + capacity);
+        }
+
         std::unique_ptr<Segment> next;
+        MemoryBudget* budget = nullptr;
         std::size_t begin = 0;
         std::size_t end = 0;
         std::size_t capacity = 0;
@@ -108,8 +119,8 @@ private:
         std::size_t size_ = 0;
     };
 
-    [[nodiscard]] bool reserve(Lane& lane, std::size_t frame_size);
-    [[nodiscard]] SegmentPtr allocate(std::size_t capacity);
+    [[nodiscard]] bool reserve(Lane& lane, std::size_t frame_size, MemoryBudget* budget);
+    [[nodiscard]] SegmentPtr allocate(std::size_t capacity, MemoryBudget* budget);
     [[nodiscard]] std::error_code write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin);
 
     Lane bulk_;
@@ -117,6 +128,7 @@ private:
     SegmentPtr spare_;
     MaskKeys keys_;
     std::size_t limit_;
+    MemoryBudget* budget_;
     std::uint64_t pushed_ = 0;
     std::uint64_t consumed_ = 0;
 

@@ -11,6 +11,8 @@ namespace {
 
 /// Pings may come faster than the peer takes the answers. Section 5.5.3 lets us answer only the latest then.
 constexpr std::size_t max_pongs = 16u << 10u;
+/// Segments of the outbox for pings, pongs and Close frames.
+constexpr std::size_t max_control_memory = 2 * (4u << 10u);
 constexpr std::size_t max_close_reason = max_control_payload - 2;
 /// How long a failed connection is kept for the peer to read our Close (otherwise a reset could overtake it).
 constexpr std::chrono::milliseconds fail_linger{1'000};
@@ -27,12 +29,17 @@ std::string close_body(CloseCode code, std::string_view reason) {
 
 }  // namespace
 
-Session::Session(const Config& config, Crypto& crypto, TimePoint now)
+Session::Session(const Config& config, Crypto& crypto, TimePoint now, MemoryBudget* budget)
     : config_(config),
-      reader_(config.delivery, config.limits.max_message_size),
+      limited_(budget != nullptr && budget->limited()),
+      reader_(config.delivery, config.limits.max_message_size, budget),
+      pongs_(budget),
       keepalive_(config.keepalive, now),
       received_(now),
-      outbox_(crypto, config.limits.max_send_queue) {}
+      outbox_(crypto, config.limits.max_send_queue, budget) {
+    // A ceiling that has no room even for this was checked to have none for a connection either.
+    static_cast<void>(control_frames_.add(budget, max_control_memory));
+}
 
 // --- receive half --------------------------------------------------------------------------------------------------
 
@@ -93,7 +100,10 @@ std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, const
 }
 
 std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number) {
-    if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size)) return error;
+    if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size)) {
+        // With a ceiling it is not the machine that has no memory: there will be room when something has left.
+        return limited_ && error == make_error_code(Errc::out_of_memory) ? Errc::send_queue_full : error;
+    }
     if (fin) ++messages_sent_;
     if (fin && number != 0) tracked_.push({outbox_.pushed(), number});
     const std::size_t high = config_.water_marks.high;

@@ -25,8 +25,8 @@ namespace tern::core {
 
 class Session {
 public:
-    /// The configuration and the generator outlive the session.
-    Session(const Config& config, Crypto& crypto, TimePoint now);
+    /// The configuration, the generator and the budget outlive the session.
+    Session(const Config& config, Crypto& crypto, TimePoint now, MemoryBudget* budget = nullptr);
 
     // --- receive half ----------------------------------------------------------------------------------------------
 
@@ -117,6 +117,7 @@ private:
     [[nodiscard]] Error ending() const;
 
     const Config& config_;
+    const bool limited_;  ///< There is a ceiling for the client's memory.
 
     // The receive half: `next` writes it, `settle` reads it.
     MessageReader reader_;
@@ -127,6 +128,7 @@ private:
     TimePoint received_;  ///< When the bytes came that `next` is working on.
 
     // The send half.
+    MemoryCharge control_frames_;
     alignas(64) Outbox outbox_;
     Opcode part_ = Opcode::continuation;  ///< Of the message in parts that is open for sending.
     bool part_checked_ = false;           ///< It is text, and checked.

@@ -1,10 +1,14 @@
-// No allocation per message: neither on the way in nor on the way out, once a connection has seen some traffic.
+// No allocation per message: neither on the way in nor on the way out, once a connection has seen some traffic. And
+// `limits.max_memory` is a ceiling for what the allocator really gives.
 // The linker hands every malloc and realloc of the library to the counter here (see CMakeLists.txt).
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <malloc.h>
 #include <new>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -12,18 +16,35 @@
 
 namespace {
 std::size_t allocations = 0;
+std::size_t live = 0;  ///< Bytes.
+std::size_t peak = 0;  ///< The most that was live.
+
+void count(std::size_t freed, void* memory) {
+    live = live - freed + (memory != nullptr ? malloc_usable_size(memory) : 0);
+    peak = std::max(peak, live);
 }
+}  // namespace
 
 extern "C" {
 void* __real_malloc(std::size_t size);
 void* __real_realloc(void* memory, std::size_t size);
 void* __wrap_malloc(std::size_t size) {
     ++allocations;
-    return __real_malloc(size);
+    void* memory = __real_malloc(size);
+    count(0, memory);
+    return memory;
 }
 void* __wrap_realloc(void* memory, std::size_t size) {
     ++allocations;
-    return __real_realloc(memory, size);
+    const std::size_t before = memory != nullptr ? malloc_usable_size(memory) : 0;
+    void* moved = __real_realloc(memory, size);
+    if (moved != nullptr) count(before, moved);
+    return moved;
+}
+void __real_free(void* memory);
+void __wrap_free(void* memory) {
+    live -= memory != nullptr ? malloc_usable_size(memory) : 0;
+    __real_free(memory);
 }
 }
 
@@ -40,7 +61,7 @@ namespace {
 /// A core with an open connection, driven by hand.
 class OpenCore {
 public:
-    OpenCore() : core_({.url = "ws://192.0.2.1/"}, default_crypto()) {
+    explicit OpenCore(Config config = {.url = "ws://192.0.2.1/"}) : core_(std::move(config), default_crypto()) {
         EXPECT_FALSE(core_.start(StartMode::once, now_));
         Command command;
         EXPECT_TRUE(core_.next(command));
@@ -54,6 +75,18 @@ public:
         take_events();
     }
 
+    /// As much of it as the core takes.
+    void pour(Bytes bytes) {
+        while (!bytes.empty()) {
+            const std::span<std::byte> space = core_.rx_space(stream_);
+            const std::size_t size = std::min(space.size(), bytes.size());
+            if (size == 0) return;
+            std::memcpy(space.data(), bytes.data(), size);
+            core_.rx_commit(stream_, size, now_);
+            bytes = bytes.subspan(size);
+            take_events();
+        }
+    }
     void receive(Bytes bytes) {
         const std::span<std::byte> space = core_.rx_space(stream_);
         ASSERT_GE(space.size(), bytes.size());
@@ -149,6 +182,50 @@ TEST(AllocationCounter, Counts) {
     EXPECT_GT(allocations, before);
 }
 
+/// What belongs to a client however little it does: objects, configuration, the handshake that an event tells of.
+constexpr std::size_t fixed = 32u << 10u;
+
+class Ceiling : public testing::TestWithParam<std::size_t> {
+protected:
+    static Config config() {
+        Config one{.url = "ws://192.0.2.1/"};
+        one.receive_buffer = 16u << 10u;
+        one.limits.max_memory = GetParam();
+        one.offline_queue.max_bytes = 100u << 20u;
+        return one;
+    }
+    void expect_kept() const {
+        EXPECT_LE(peak - before_, GetParam() + fixed);
+        EXPECT_GE(peak - before_, GetParam() / 2) << "the test does not come near the ceiling";
+    }
+    Ceiling() { peak = before_ = live; }
+    std::size_t before_ = 0;
+};
+
+TEST_P(Ceiling, HoldsForAMessageThatGrows) {
+    OpenCore open(config());
+    std::string chunk = std::string("\x02\x7e\x40\x00", 4) + std::string(16u << 10u, 'x');
+    for (int i = 0; i < 2000 && open.core().state() == State::open; ++i) {
+        open.pour(as_bytes(chunk));
+        chunk[0] = 0;  // what follows is a continuation
+        static_cast<void>(open.transmit());
+        open.core().settle(TimePoint(std::chrono::hours(1)));
+    }
+    EXPECT_NE(open.core().state(), State::open) << "32 MiB have been taken";
+    expect_kept();
+}
+
+TEST_P(Ceiling, HoldsForWhatIsSentAndKept) {
+    OpenCore open(config());
+    const std::string message(1000, 'x');
+    std::size_t accepted = 0;
+    while (accepted < 100'000 && !open.core().send(Opcode::binary, as_bytes(message))) ++accepted;
+    EXPECT_LT(accepted, 100'000u);
+    expect_kept();
+    EXPECT_LE(open.core().stats().memory, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Bytes, Ceiling, testing::Values(256u << 10u, 1u << 20u, 4u << 20u));
 INSTANTIATE_TEST_SUITE_P(Sizes, Allocation, testing::Values(16, 128, 1024));
 
 }  // namespace

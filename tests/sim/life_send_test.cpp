@@ -259,6 +259,83 @@ TEST(SimQueue, PartsAreNotQueued) {
     EXPECT_EQ(life.client.send_text("\xff"), Errc::outgoing_text_not_utf8);
 }
 
+// --- memory --------------------------------------------------------------------------------------------------------
+
+Config with_ceiling(std::size_t bytes) {
+    Config config = quick;
+    config.receive_buffer = 4096;
+    config.limits.max_head_size = 4096;
+    config.limits.max_error_body = 1024;
+    config.limits.max_memory = bytes;
+    return config;
+}
+
+TEST(SimMemory, ACeilingForWhatWaitsRefusesSends) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, with_ceiling(100'000));
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    int accepted = 0;
+    while (!life.client.send_binary(std::string(1000, 'x')) && accepted < 1000) ++accepted;
+    EXPECT_EQ(life.client.send_binary(std::string(1000, 'x')), Errc::send_queue_full);
+    EXPECT_GT(accepted, 30);
+    EXPECT_LE(life.client.stats().memory, 100'000u);
+    life.peer().resume();
+    ASSERT_TRUE(life.until(Kind::writable));
+    EXPECT_FALSE(life.client.send_binary(std::string(1000, 'x'))) << "there is room again";
+    EXPECT_EQ(life.client.state(), State::open);
+}
+
+TEST(SimMemory, ACeilingForMessagesEndsTheConnection) {
+    Life life(quiet(), with_ceiling(100'000));
+    ASSERT_TRUE(life.open());
+    life.peer().send_message(opcode::binary, std::string(60'000, 'x'), 1000);
+    ASSERT_TRUE(life.until(Kind::message, 10s));
+    life.peer().send_message(opcode::binary, std::string(120'000, 'x'), 1000);
+    ASSERT_TRUE(life.until(Kind::closed, 10s)) << life.log();
+    EXPECT_EQ(life.client.find(Kind::closed)->error, Errc::memory_limit);
+    EXPECT_EQ(life.server.peers[0]->received(opcode::close).at(0).close_code(), 1009u);
+}
+
+TEST(SimMemory, TheQueueAndTheCopiesCount) {
+    Config config = with_ceiling(50'000);
+    config.offline_queue.max_bytes = 1'000'000;
+    Life life(quiet(), config);
+    life.server.behaviour.accept = Behaviour::Accept::refuse;
+    ASSERT_FALSE(life.client.start());
+    int accepted = 0;
+    while (!life.client.send_binary(std::string(1000, 'x')) && accepted < 1000) ++accepted;
+    EXPECT_GT(accepted, 20);
+    EXPECT_LT(accepted, 50);
+    EXPECT_LE(life.client.stats().memory, 50'000u);
+    life.client.stop();
+    EXPECT_EQ(life.client.stats().memory, 0u);
+}
+
+TEST(SimMemory, EverythingIsGivenBack) {
+    Life life(echo(), with_ceiling(0));
+    ASSERT_TRUE(life.open());
+    EXPECT_GE(life.client.stats().memory, 4096u);
+    EXPECT_FALSE(life.client.send_binary(std::string(100'000, 'x')));
+    ASSERT_TRUE(life.until(Kind::message, 10s));
+    EXPECT_GT(life.client.stats().memory, 104'000u);
+    EXPECT_FALSE(life.client.close());
+    ASSERT_TRUE(life.until_end());
+    EXPECT_EQ(life.client.stats().memory, 0u);
+}
+
+TEST(SimMemory, WithoutRoomForTheSuccessorTheOldConnectionStays) {
+    Life life(echo(), with_ceiling(18'000));
+    ASSERT_TRUE(life.open());
+    EXPECT_FALSE(life.client.send_text("x"));
+    ASSERT_TRUE(life.until(Kind::message, 1s));
+    EXPECT_FALSE(life.client.refresh());
+    ASSERT_TRUE(life.until(Kind::switch_failed, 10s)) << life.log();
+    EXPECT_EQ(life.error(), Errc::memory_limit);
+    EXPECT_EQ(life.client.state(), State::open);
+}
+
 // --- water marks ---------------------------------------------------------------------------------------------------
 
 TEST(SimWaterMarks, TellOfTheHighAndTheLowMark) {

@@ -459,6 +459,17 @@ const std::map<Errc, std::function<Error()>>& triggers() {
         {Errc::redirect_location, [] { return redirected({""}); }},
         {Errc::redirect_insecure, [] { return redirected({"ws://host.example/"}, true); }},
         {Errc::redirect_loop, [] { return redirected({"/1", "ws://host.example/"}); }},
+        {Errc::memory_limit,
+         [] {
+             Config one = config();
+             one.limits.max_message_size = 2u << 20u;
+             one.limits.max_memory = 2 * one.receive_buffer + one.limits.max_head_size;
+             DrivenCore core(one);
+             core.open();
+             core.receive("\x82\x7f" + std::string("\0\0\0\0\0\x10\0\0", 8) + std::string(200'000, 'x'));
+             core.finish();
+             return core.error;
+         }},
         {Errc::prepare_failed, [] { return prepared({}, Errc::prepare_failed); }},
         {Errc::handler_threw, thrown_by_handler},
         {Errc::would_deadlock, [] { return inside_handler([](Client& client) { return client.connect(); }); }},

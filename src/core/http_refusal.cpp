@@ -36,7 +36,9 @@ std::string refusal_detail(const Response& response) {
     for (const std::string_view name : telling_headers(response.status)) {
         for (const Header& field : response.headers) {
             if (!iequals(field.name, name) || ++shown > max_challenges) continue;
-            detail += "; " + std::string(name) + ": " + escaped(field.value, max_shown);
+            const bool is_url = name == "Location";
+            detail += "; " + std::string(name) + ": " +
+                      escaped(is_url ? without_user_info(field.value) : field.value, max_shown);
         }
     }
     return detail;

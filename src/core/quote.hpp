@@ -1,6 +1,7 @@
 // Foreign text in error details: safe to print on a terminal, and never long.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -33,7 +34,18 @@ inline std::string escaped(std::string_view text, std::size_t max = 100, std::st
     return out;
 }
 
-/// The same in quotation marks.
+/// A URL, well formed or not, without the user info that it may have: that is nobody's business in an error's text.
+inline std::string without_user_info(std::string_view url) {
+    const std::size_t slashes = url.find("//");
+    if (slashes == url.npos) return std::string(url);
+    const std::size_t begin = slashes + 2;
+    const std::size_t end = std::min(url.find_first_of("/?#", begin), url.size());
+    const std::size_t at = url.substr(begin, end - begin).rfind('@');
+    if (at == url.npos) return std::string(url);
+    return std::string(url.substr(0, begin)) + std::string(url.substr(begin + at + 1));
+}
+
+/// As `escaped`, in quotation marks.
 inline std::string quoted(std::string_view text, std::size_t max = 100) {
     return '"' + escaped(text, max, "\\\"") + '"';
 }

@@ -78,7 +78,7 @@ Error resolve_redirect(const Url& base, const Error& refusal, Url& target) {
     }
     std::string location(refusal.response.header("Location"));
     location.resize(std::min(location.size(), location.find('#')));
-    const std::string shown = status + " to " + quoted(location, max_shown);
+    const std::string shown = status + " to " + quoted(without_user_info(location), max_shown);
     const std::string from = base.text();
     const ParsedUri parsed_base(from);
     const ParsedUri reference(location);

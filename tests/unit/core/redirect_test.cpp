@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "http_refusal.hpp"
+
 namespace tern::core {
 namespace {
 
@@ -62,6 +64,21 @@ TEST(Redirect, TlsIsNotGivenUp) {
     EXPECT_EQ(target("wss://host.test/", "ws://host.test/"), "redirect_insecure");
     EXPECT_EQ(target("wss://host.test/", "http://host.test/"), "redirect_insecure");
     EXPECT_EQ(target("wss://host.test/", "/x"), "wss://host.test/x");
+}
+
+TEST(Redirect, UserInfoIsNotShown) {
+    Url base;
+    Url to;
+    ASSERT_FALSE(parse_url("wss://host.test/", base));
+    for (const char* location :
+         {"ws://bird:secret@host.test/", "ftp://bird:secret@host.test/?x@y", "//secret@ho st/"}) {
+        const Error refused = refusal(302, {{"Location", location}});
+        const Error error = resolve_redirect(base, refused, to);
+        EXPECT_TRUE(error) << location;
+        EXPECT_EQ(error.message().find("secret"), std::string::npos) << error.message();
+        EXPECT_NE(error.message().find("ho"), std::string::npos) << error.message();
+        EXPECT_EQ(refusal_detail(refused.response).find("secret"), std::string::npos);
+    }
 }
 
 TEST(Redirect, UserInfoStaysWithinTheOrigin) {

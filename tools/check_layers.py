@@ -21,7 +21,7 @@ FORBIDDEN = {
     "src/core": [(FORBIDDEN_STD, "the core has no threads, locks, streams or files"),
                  (SYSTEM, "the core knows no system calls"),
                  (r"<(asio|boost|openssl|fmt)", "the core knows no driver and no TLS library"),
-                 (r"<tern/(?!(error|message|config|core|tls|tls_info)\.hpp|error_table\.inc)",
+                 (r"<tern/(?!(error|message|config|core|tls|tls_info|trace)\.hpp|error_table\.inc)",
                   "the core sees error, message, config, core and tls only")],
     "src/tls": [(r"<(asio|boost|sys/|netinet/)", "TLS libraries work on bytes, without sockets"),
                 (r"<tern/(?!(core|tls)\.hpp)", "a TLS library sees tern/core.hpp and tern/tls.hpp only")],
@@ -32,9 +32,9 @@ FORBIDDEN = {
 }
 
 # The straight line inside src/core: a file includes only what stands before it.
-ORDER = ["memory", "buffer", "error", "message", "address", "quote", "timer_table", "fifo", "url", "http_date", "http_head", "http_body",
+ORDER = ["memory", "buffer", "error", "message", "address", "quote", "credentials", "timer_table", "fifo", "url", "http_date", "http_head", "http_body",
          "http_refusal", "redirect", "mask", "utf8", "handshaker", "proxy_url", "proxy_rules", "proxy_connect", "proxy_socks5", "upgrade",
-         "tls_layer", "frame", "mask_keys", "message_reader", "outbox", "keepalive", "session",
+         "tls_layer", "frame", "frame_trace", "mask_keys", "message_reader", "outbox", "keepalive", "session",
          "connection", "dialer", "connect_attempt", "reconnect", "backlog", "client_core"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"].*[>"])')

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,8 @@
 #include <tern/message.hpp>
 
 namespace tern {
+
+class Tracer;
 
 /// How messages reach the user.
 enum class Delivery : std::uint8_t {
@@ -51,7 +54,7 @@ struct Limits {
     /// Accepted for sending and not yet handed to the kernel. A send that would exceed it is refused.
     std::size_t max_send_queue = 64u << 20u;
     /// A ceiling for all that grows with the traffic of this client: receive buffer, messages being assembled, what
-    /// waits to be sent, handshakes, TLS (docs/memory.md has the sum). Reaching it refuses a send (`send_queue_full`),
+    /// waits to be sent, handshakes, TLS (docs/guide.md has the sum). Reaching it refuses a send (`send_queue_full`),
     /// or ends the connection (`memory_limit`, 1009). 0: no ceiling.
     std::size_t max_memory = 0;
 };
@@ -286,6 +289,9 @@ struct Config {
     Reconnect reconnect;
     OfflineQueue offline_queue;
     WaterMarks water_marks;
+
+    /// Is told what happens inside; null: nobody is. See trace.hpp.
+    std::shared_ptr<Tracer> tracer;
 };
 
 }  // namespace tern

@@ -5,3 +5,4 @@
 #include <tern/config.hpp>
 #include <tern/error.hpp>
 #include <tern/message.hpp>
+#include <tern/trace.hpp>

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include <tern/client.hpp>
+#include <tern/trace.hpp>
 
 #include "escape.hpp"
 #include "exit_code.hpp"
@@ -150,7 +151,7 @@ void tell_of_request(std::string_view head) {
     while (!head.empty()) {
         const std::size_t end = head.find("\r\n");
         if (end == head.npos || end == 0) return;
-        fmt::print(stderr, "> {}\n", escape(without_secret(head.substr(0, end))));
+        fmt::print(stderr, "> {}\n", escape(without_credentials(head.substr(0, end))));
         head.remove_prefix(end + 2);
     }
 }

@@ -96,16 +96,4 @@ std::string hex_dump(Bytes bytes) {
     return out;
 }
 
-std::string without_secret(std::string_view line) {
-    const std::size_t colon = line.find(':');
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    const bool credentials = name == "authorization" || name == "proxy-authorization";
-    if (colon == line.npos || !(credentials || name == "cookie")) return std::string(line);
-    std::size_t begin = std::min(line.find_first_not_of(' ', colon + 1), line.size());
-    if (credentials) begin = std::min(line.find(' ', begin), line.size() - 1) + 1;
-    if (begin == line.size()) begin = std::min(line.find_first_not_of(' ', colon + 1), line.size());
-    return std::string(line.substr(0, begin)) + '(' + std::to_string(line.size() - begin) + " bytes)";
-}
-
 }  // namespace tern::cli

@@ -17,8 +17,4 @@ namespace tern::cli {
 /// end.
 [[nodiscard]] std::string hex_dump(Bytes bytes);
 
-/// A line of a request without the secret in it: what `-v` shows is pasted into letters and tickets. The scheme of
-/// credentials and the size of the rest stay.
-std::string without_secret(std::string_view line);
-
 }  // namespace tern::cli

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <fcntl.h>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <fmt/format.h>
+
+#include <tern/trace.hpp>
 
 #include "connect_command.hpp"
 #include "demo_command.hpp"
@@ -34,6 +37,8 @@ tern::Header parse_header(const std::string& line) {
 }
 
 struct ConnectArguments {
+    int verbosity = 0;
+    std::string trace;
     ConnectOptions options;
     std::vector<std::string> headers;
     double ping_interval = 20;
@@ -175,14 +180,48 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
         ->capture_default_str();
     command->add_flag("--once", arguments.options.once, "End after the first message received");
     command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
-    command->add_flag("-v,--verbose", arguments.options.verbose, "Tell what happens, on standard error");
+    command->add_flag("-v,--verbose", arguments.verbosity,
+                      "Tell what happens, on standard error; -vv tells of each frame too");
+    command->add_option("--trace", arguments.trace, "Write a capture for Wireshark, decrypted, to this file");
     add_tls(*command, arguments);
     add_network(*command, arguments);
     command->footer(exit_code_help);
 }
 
+/// Tells two tracers, either of which may be missing.
+class Tee final : public tern::Tracer {
+public:
+    Tee(std::shared_ptr<Tracer> text, std::shared_ptr<Tracer> capture)
+        : text_(std::move(text)), capture_(std::move(capture)) {}
+    void trace(const tern::TraceRecord& record) noexcept override {
+        if (text_ != nullptr) text_->trace(record);
+        if (capture_ != nullptr) capture_->trace(record);
+    }
+    [[nodiscard]] bool wants_payload() const noexcept override { return capture_ != nullptr; }
+
+private:
+    const std::shared_ptr<Tracer> text_;
+    const std::shared_ptr<Tracer> capture_;
+};
+
+void apply_trace(ConnectArguments& arguments) {
+    std::shared_ptr<tern::Tracer> text;
+    std::shared_ptr<tern::Tracer> capture;
+    arguments.options.verbose = arguments.verbosity > 0;
+    if (arguments.verbosity > 1) text = std::make_shared<tern::TextTracer>(stderr);
+    if (!arguments.trace.empty()) {
+        std::error_code error;
+        capture = tern::PcapngTracer::open(arguments.trace, error);
+        if (capture == nullptr) throw CLI::ValidationError("--trace", arguments.trace + ": " + error.message());
+    }
+    if (text != nullptr || capture != nullptr) {
+        arguments.options.config.tracer = std::make_shared<Tee>(std::move(text), std::move(capture));
+    }
+}
+
 int run_connect(ConnectArguments& arguments) {
     tern::Config& config = arguments.options.config;
+    apply_trace(arguments);
     for (const std::string& line : arguments.headers) config.headers.push_back(parse_header(line));
     config.keepalive.interval = std::chrono::milliseconds(static_cast<std::int64_t>(arguments.ping_interval * 1000));
     if (arguments.connect_timeout) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <tern/core.hpp>
+#include <tern/trace.hpp>
 
 #include "backlog.hpp"
 #include "connect_attempt.hpp"
@@ -75,6 +76,19 @@ Error check_values(const Config& config) {
 std::size_t family(const Error& error) {
     const ErrorRow* row = error_row(error.errc());
     return row != nullptr ? static_cast<std::size_t>(row->condition) : 0;
+}
+
+/// For a trace.
+std::string command_text(const Command& command) {
+    switch (command.kind) {
+        case Command::Kind::prepare: return "prepare attempt " + std::to_string(command.attempt);
+        case Command::Kind::resolve: return "resolve " + command.host;
+        case Command::Kind::connect:
+            return "connect to " + command.address.to_string() + " port " + std::to_string(command.port);
+        case Command::Kind::half_close: return "half-close";
+        case Command::Kind::close: return "close";
+    }
+    return "unknown";
 }
 
 struct Endpoint {
@@ -194,6 +208,7 @@ private:
     void send_backlog();
     void note_sent(core::Session& session);
     void tell_fates();
+    void trace(TraceRecord::Kind kind, StreamId stream, std::string_view text, std::uint64_t size = 0) const noexcept;
     std::uint64_t number_for(const SendOptions& options) noexcept;
 
     std::shared_ptr<const Config> config_;
@@ -436,6 +451,7 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     const Link* link = find(id);
     if (link == nullptr || n == 0) return;
     totals_.bytes_received += n;
+    if (config_->tracer != nullptr) trace(TraceRecord::Kind::received, id, {}, n);
     link->connection->rx_commit(n, now);
     update(now);
 }
@@ -448,6 +464,9 @@ void ClientCore::Impl::on_end(StreamId id, Error error, TimePoint now) {
 }
 
 void ClientCore::Impl::on_timeout(TimePoint now) {
+    if (const auto next = deadline(); config_->tracer != nullptr && next && *next <= now) {
+        trace(TraceRecord::Kind::timer, 0, {});
+    }
     while (timers_.take_expired(now)) begin_attempt(now);
     if (attempt_ != nullptr) attempt_->on_timeout(now);
     if (link_) link_.connection->on_timeout(now);
@@ -460,6 +479,7 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) return false;
     command = common_.commands.pop();
+    if (config_->tracer != nullptr) trace(TraceRecord::Kind::command, command.id, command_text(command));
     return true;
 }
 
@@ -483,6 +503,13 @@ bool ClientCore::Impl::next(Event& event) {
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
     current_ = lifecycle_.pop();
+    if (config_->tracer != nullptr) {
+        std::string text(event_name(current_.kind));
+        if (current_.attempt != 0) text += " " + std::to_string(current_.attempt);
+        const Error& error = current_.kind == Event::Kind::closed ? current_.close.error : current_.error;
+        if (error) text += ": " + error.message();
+        trace(TraceRecord::Kind::state, 0, text);
+    }
     event = Event();
     event.kind = current_.kind;
     event.attempt = current_.attempt;
@@ -530,6 +557,7 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
     const Link* link = find(id);
     if (link == nullptr) return;
     bytes_sent_ += n;
+    if (config_->tracer != nullptr && n != 0) trace(TraceRecord::Kind::sent, id, {}, n);
     link->connection->tx_consume(n);
     if (link != &link_ && link != &old_) return;
     note_sent(link->session());
@@ -854,6 +882,17 @@ void ClientCore::Impl::drop_attempt() {
     if (attempt_ == nullptr) return;
     attempt_->abandon();
     attempt_.reset();
+}
+
+/// Only if there is a tracer.
+void ClientCore::Impl::trace(TraceRecord::Kind kind, StreamId stream, std::string_view text,
+                             std::uint64_t size) const noexcept {
+    TraceRecord record;
+    record.kind = kind;
+    record.stream = stream;
+    record.text = text;
+    record.size = size;
+    config_->tracer->trace(record);
 }
 
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {

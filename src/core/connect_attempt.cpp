@@ -163,6 +163,7 @@ void ConnectAttempt::update_dialer(TimePoint now) {
                       .proxy_tls = common_.proxy_tls.get(),
                       .foreign = redirects_ != 0 && !same_origin(url_, start_url_)};
     link_.connection = std::make_unique<Connection>(*config_, route, common_.crypto, now, &common_.memory);
+    link_.connection->trace_as(link_.stream);
 }
 
 void ConnectAttempt::update_link(TimePoint now) {

@@ -5,6 +5,8 @@
 #include <cassert>
 #include <utility>
 
+#include <tern/trace.hpp>
+
 #include "proxy_connect.hpp"
 #include "proxy_socks5.hpp"
 
@@ -90,6 +92,7 @@ void Connection::begin(Step step, TimePoint now) {
         case Step::session:
             handshakes_.release();
             session_.emplace(config_, crypto_, now, budget_);
+            if (config_.tracer != nullptr) session_->trace(*config_.tracer, trace_stream_);
             stage_ = Stage::session;
             return;
     }
@@ -115,7 +118,10 @@ void Connection::advance(TimePoint now) {
         conclude(in_tls_step() ? advance_tls() : handshaker_->advance(rx_, plain_tx_), now);
         if (step_ == step) return;
         const TlsLayer::Status status = decrypt();
-        if (stage_ == Stage::session) drained_ = rx_.empty();  // bytes behind the blank line are the first frames
+        if (stage_ == Stage::session) {
+            drained_ = rx_.empty();  // bytes behind the blank line are the first frames
+            session_->trace_received(rx_.readable());
+        }
         if (status != TlsLayer::Status::need_input) return on_tls_end(status, now);
     }
 }
@@ -152,11 +158,28 @@ void Connection::end_step(TimePoint now) {
             handshake_.response = std::move(result.response);
             handshake_.subprotocol = std::move(result.subprotocol);
             times_.upgrade = took;
+            if (config_.tracer != nullptr) trace_heads();
         }
     }
     // What the handshaker has not sent yet (a server may answer before it has read everything) still goes first.
     handshaker_.reset();
     begin(step_after(step_), now);
+}
+
+void Connection::trace_heads() {
+    std::string answer = "HTTP/1.1 " + std::to_string(handshake_.response.status) + ' ' + handshake_.response.reason;
+    for (const Header& field : handshake_.response.headers) answer += "\r\n" + field.name + ": " + field.value;
+    answer += "\r\n\r\n";
+    const std::string sent = without_credentials(handshake_.request);
+    const std::string received = without_credentials(answer);
+    TraceRecord record;
+    record.stream = trace_stream_;
+    record.kind = TraceRecord::Kind::head_sent;
+    record.bytes = as_bytes(sent);
+    config_.tracer->trace(record);
+    record.kind = TraceRecord::Kind::head_received;
+    record.bytes = as_bytes(received);
+    config_.tracer->trace(record);
 }
 
 void Connection::fail_without_memory(Phase phase) {
@@ -192,11 +215,13 @@ std::span<std::byte> Connection::rx_space() {
 }
 
 void Connection::rx_commit(std::size_t n, TimePoint now) {
+    const std::size_t before = rx_.size();
     (layers_.empty() ? rx_ : layers_.front()->in()).commit(n);
     const TlsLayer::Status status = decrypt();
     if (stage_ == Stage::handshake) {
         advance(now);
     } else if (stage_ == Stage::session) {
+        session_->trace_received(rx_.readable().subspan(before));
         session_->on_received(now);
         drained_ = drained_ && rx_.empty();
     }

@@ -56,6 +56,9 @@ public:
     [[nodiscard]] Session& session() noexcept { return *session_; }
     [[nodiscard]] const Session& session() const noexcept { return *session_; }
 
+    /// Tells the configured tracer, if there is one, of what is said from the upgrade on.
+    void trace_as(std::uint32_t stream) noexcept { trace_stream_ = stream; }
+
     // The calls of ClientCore, with the same groups and contracts.
     [[nodiscard]] std::span<std::byte> rx_space();
     void rx_commit(std::size_t n, TimePoint now);
@@ -93,7 +96,10 @@ private:
     void end(Error error, TimePoint now);
     void encrypt_what_waits();
 
+    void trace_heads();
+
     const Config& config_;
+    std::uint32_t trace_stream_ = 0;
     const Route route_;
     Crypto& crypto_;
     MemoryBudget* budget_;

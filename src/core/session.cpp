@@ -140,9 +140,27 @@ std::error_code Session::may_send() const noexcept {
     return {};
 }
 
-std::size_t Session::tx(std::span<Bytes> out) { return outbox_.front(out); }
+void Session::trace(Tracer& tracer, std::uint32_t stream) {
+    trace_ = std::make_unique<Trace>(Trace{FrameTrace(tracer, stream, false), FrameTrace(tracer, stream, true), {}});
+}
+
+std::size_t Session::tx(std::span<Bytes> out) {
+    const std::size_t count = outbox_.front(out);
+    if (trace_ != nullptr) trace_->lent.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(count));
+    return count;
+}
+
+void Session::trace_sent(std::size_t n) noexcept {
+    for (const Bytes piece : trace_->lent) {
+        const std::size_t size = std::min(n, piece.size());
+        trace_->sent.add(piece.first(size));
+        n -= size;
+    }
+    trace_->lent.clear();
+}
 
 void Session::tx_consume(std::size_t n) {
+    if (trace_ != nullptr) trace_sent(n);
     if (n > 0 && blocked_) progress_ = true;
     if (n < outbox_.lent()) blocked_ = true;
     outbox_.consume(n);

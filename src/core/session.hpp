@@ -7,15 +7,18 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <tern/config.hpp>
 #include <tern/core.hpp>
 
 #include "fifo.hpp"
+#include "frame_trace.hpp"
 #include "keepalive.hpp"
 #include "message_reader.hpp"
 #include "outbox.hpp"
@@ -27,6 +30,13 @@ class Session {
 public:
     /// The configuration, the generator and the budget outlive the session.
     Session(const Config& config, Crypto& crypto, TimePoint now, MemoryBudget* budget = nullptr);
+
+    /// Tells the tracer of frames; it outlives the session.
+    void trace(Tracer& tracer, std::uint32_t stream);
+    /// These bytes have been received.
+    void trace_received(Bytes bytes) noexcept {
+        if (trace_ != nullptr) trace_->received.add(bytes);
+    }
 
     // --- receive half ----------------------------------------------------------------------------------------------
 
@@ -116,7 +126,16 @@ private:
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number);
     [[nodiscard]] Error ending() const;
 
+    void trace_sent(std::size_t n) noexcept;
+
+    struct Trace {
+        FrameTrace received;
+        FrameTrace sent;
+        std::vector<Bytes> lent;  ///< What `tx` gave last.
+    };
+
     const Config& config_;
+    std::unique_ptr<Trace> trace_;
     const bool limited_;  ///< There is a ceiling for the client's memory.
 
     // The receive half: `next` writes it, `settle` reads it.

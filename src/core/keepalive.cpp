@@ -11,6 +11,7 @@ std::optional<std::chrono::microseconds> Keepalive::on_pong(Bytes bytes, TimePoi
     const Payload expected = payload();
     if (!outstanding_ || !std::equal(bytes.begin(), bytes.end(), expected.begin(), expected.end())) return std::nullopt;
     outstanding_ = false;
+    ++answered_;
     round_trip_ = std::chrono::duration_cast<std::chrono::microseconds>(now - pinged_);
     return round_trip_;
 }

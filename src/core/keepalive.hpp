@@ -35,6 +35,8 @@ public:
     [[nodiscard]] Payload payload() const noexcept;
 
     [[nodiscard]] std::chrono::microseconds round_trip() const noexcept { return round_trip_; }
+    /// Pings that were answered.
+    [[nodiscard]] std::uint64_t answered() const noexcept { return answered_; }
 
 private:
     [[nodiscard]] TimePoint dead_at() const noexcept;
@@ -47,6 +49,7 @@ private:
     bool outstanding_ = false;
     bool probing_ = false;
     std::uint64_t number_ = 0;
+    std::uint64_t answered_ = 0;
     std::chrono::microseconds round_trip_{-1};
 };
 

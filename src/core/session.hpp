@@ -22,6 +22,7 @@
 #include "keepalive.hpp"
 #include "message_reader.hpp"
 #include "outbox.hpp"
+#include "round_trips.hpp"
 #include "timer_table.hpp"
 
 namespace tern::core {
@@ -176,7 +177,8 @@ private:
     bool half_close_done_ = false;
     Error error_;
     std::uint64_t messages_received_ = 0;  ///< As of the last `settle`, for readers of other threads; so is the next.
-    std::chrono::microseconds round_trip_{-1};
+    std::uint64_t round_trips_seen_ = 0;
+    RoundTrips round_trips_;
 };
 
 }  // namespace tern::core

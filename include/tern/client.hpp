@@ -182,6 +182,12 @@ public:
     std::error_code drain(std::chrono::milliseconds limit);
     /// Sends a ping of at most 125 bytes; the pong comes as `Event::Kind::pong`. Keepalive needs no help from this.
     std::error_code ping(std::string_view payload = {});
+    /// Sends a pong that nobody asked for (RFC 6455 section 5.5.3); a ping of the peer is answered by tern.
+    std::error_code pong(std::string_view payload = {});
+    /// Waits until at most `left` bytes of what was sent are still in the queue, at most `limit`. Inside a handler too:
+    /// it hands to the kernel what has gathered. Errors: `call_timeout`, `not_connected`. What is sent after a
+    /// successful call can meanwhile have been joined by what other threads send.
+    std::error_code flush(std::chrono::milliseconds limit, std::size_t left = 0);
 
     // --- receiving without handlers --------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@
 // Threads. Calls are in three groups:
 //   whole    everything that is not named below: excludes all other calls.
 //   receive  next(Event&): by the thread that runs the loop; may run at the same time as calls of the group `send`.
-//   send     send, send_part, ping, close, tx, tx_consume, and the questions about state: exclude each other.
+//   send     send, send_part, ping, pong, close, tx, tx_consume, and the questions about state: exclude each other.
 // So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message.
 #pragma once
 
@@ -148,6 +148,8 @@ public:
     [[nodiscard]] std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options = {});
     /// Group `send`.
     [[nodiscard]] std::error_code ping(Bytes payload);
+    /// A pong that was not asked for. Group `send`.
+    [[nodiscard]] std::error_code pong(Bytes payload);
     /// Begins the closing handshake and ends reconnecting. What was sent before goes out first; code `no_status` sends
     /// a Close without a body. Before the connection is open it ends the attempt. Call `settle` soon after it. Group
     /// `send`.

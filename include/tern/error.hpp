@@ -121,7 +121,7 @@ struct Error {
     /// How long the phase had lasted; 0 where no time belongs to it (calls, connections that were open).
     std::chrono::microseconds elapsed{0};
     int native = 0;     ///< errno, getaddrinfo's or the TLS library's number; 0 if there is none.
-    Response response;  ///< The server's answer when it refused the upgrade; `status` is 0 otherwise.
+    Response response;  ///< The server's answer when it was no valid upgrade; `status` is 0 if there was none.
 
     Error() = default;
     /// An error without detail.

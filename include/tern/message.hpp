@@ -140,7 +140,7 @@ struct CloseInfo {
 /// What happens in the life of a client, in order:
 ///
 ///     connecting -> open -> message|chunk|ping|pong|writable... -> [closing] -> closed
-///     connecting -> failed
+///     connecting -> [redirected...] -> open | failed
 ///     closed|attempt failed -> reconnecting -> connecting ...
 ///
 /// While `open`, a second connection can take the place of the first (`ClientCore::refresh`, and what
@@ -152,6 +152,7 @@ struct CloseInfo {
 struct Event {
     enum class Kind : std::uint8_t {
         connecting,  ///< An attempt begins; `attempt`.
+        redirected,  ///< The server sends this attempt elsewhere, and it goes there; `error`: its answer.
         open,        ///< The connection is usable; `handshake`.
         message,     ///< A whole message; `opcode`, `bytes`.
         chunk,       ///< A piece of a message; `chunk`.

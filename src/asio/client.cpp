@@ -344,6 +344,10 @@ std::error_code Client::refresh() { return impl_->refresh(); }
 void Client::pause() { impl_->pause(true); }
 void Client::resume() { impl_->pause(false); }
 std::error_code Client::ping(std::string_view payload) { return impl_->ping(as_bytes(payload)); }
+std::error_code Client::pong(std::string_view payload) { return impl_->pong(as_bytes(payload)); }
+std::error_code Client::flush(std::chrono::milliseconds limit, std::size_t left) {
+    return impl_->flush_until(Clock::now() + bounded(limit), left);
+}
 
 Result<Message> Client::receive(std::chrono::milliseconds limit) { return impl_->receive(limit); }
 

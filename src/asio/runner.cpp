@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 #include <utility>
 
 #include <asio/buffer.hpp>
@@ -130,6 +133,38 @@ std::error_code Runner::ping(Bytes payload) {
     const std::error_code error = core_.ping(payload);
     if (!error) flush();
     return error;
+}
+
+std::error_code Runner::pong(Bytes payload) {
+    const Lock lock(mutex_);
+    const std::error_code error = core_.pong(payload);
+    if (!error) flush();
+    return error;
+}
+
+/// The loop's own thread cannot wait for an event, so everybody asks the kernel. The descriptor is doubled, because the
+/// loop may close the socket meanwhile.
+std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
+    constexpr std::chrono::milliseconds step(50);  // the end of the connection is noticed that late
+    for (;;) {
+        int descriptor = -1;
+        {
+            const Lock lock(mutex_);
+            if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
+            flush(true);
+            if (core_.send_queued() <= left) return {};
+            for (const auto& stream : streams_) {
+                if (stream->waiting_to_write && !stream->write_failed) {
+                    descriptor = fcntl(stream->socket.native_handle(), F_DUPFD_CLOEXEC, 0);
+                }
+            }
+        }
+        const auto rest = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_now());
+        pollfd waiting{.fd = descriptor, .events = POLLOUT, .revents = 0};
+        if (rest.count() > 0) poll(&waiting, 1, static_cast<int>(std::min(rest, step).count()));
+        if (descriptor >= 0) ::close(descriptor);
+        if (rest.count() <= 0) return Errc::call_timeout;
+    }
 }
 
 std::error_code Runner::close(CloseCode code, std::string_view reason) {
@@ -393,13 +428,14 @@ void Runner::flush_and_settle() {
 
 /// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
 /// gather; the loop comes here when the handlers are done.
-void Runner::flush() {
-    if (in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return;
-    for (const auto& stream : streams_) flush(*stream);
+void Runner::flush(bool forced) {
+    if (!forced && in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return;
+    for (const auto& stream : streams_) flush(*stream, forced);
 }
 
-void Runner::flush(Stream& stream) {
-    if (!stream.connected || stream.waiting_to_write || stream.write_failed) return;
+void Runner::flush(Stream& stream, bool forced) {
+    if (!stream.connected || stream.write_failed) return;
+    if (stream.waiting_to_write && !forced) return;
     for (;;) {
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);
@@ -419,7 +455,7 @@ void Runner::flush(Stream& stream) {
             stream.write_failed = true;
             return;
         }
-        stream.waiting_to_write = true;
+        if (std::exchange(stream.waiting_to_write, true)) return;
         stream.socket.async_wait(StreamSocket::wait_write,
                                  [self = shared_from_this(), id = stream.id](const std::error_code& wait_error) {
                                      if (wait_error) return;

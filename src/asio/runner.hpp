@@ -41,6 +41,9 @@ public:
     std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options);
     std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options);
     std::error_code ping(Bytes payload);
+    std::error_code pong(Bytes payload);
+    /// Waits until at most `left` bytes are queued. Any thread; on the loop's own it waits for the kernel itself.
+    std::error_code flush_until(TimePoint deadline, std::size_t left);
     std::error_code close(CloseCode code, std::string_view reason);
     /// Waits until the kernel has everything; `call_timeout`, `not_connected`, `would_deadlock`.
     std::error_code drain(std::chrono::milliseconds limit);
@@ -110,8 +113,8 @@ private:
     void start_resolve(const Command& command);
     void start_connect(const Command& command);
     void flush_and_settle();
-    void flush();
-    void flush(Stream& stream);
+    void flush(bool forced = false);
+    void flush(Stream& stream, bool forced);
     void start_reading();
     void on_read(StreamId id, const std::error_code& error, std::size_t size);
     void post_pump();

@@ -174,6 +174,7 @@ void Conversation::tell(const Event& event) const {
     const auto line = [](const std::string& text) { fmt::print(stderr, "* {}\n", text); };
     switch (event.kind) {
         case Event::Kind::connecting: return line(fmt::format("connecting, attempt {}", event.attempt));
+        case Event::Kind::redirected: return line("redirected to " + escape(event.error->response.header("Location")));
         case Event::Kind::open: {
             tell_of_tls("to the proxy: ", event.handshake->proxy_tls);
             tell_of_tls("", event.handshake->tls);

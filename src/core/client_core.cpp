@@ -139,6 +139,7 @@ public:
     std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options);
     std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options);
     std::error_code ping(Bytes payload);
+    std::error_code pong(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
@@ -397,6 +398,10 @@ std::error_code ClientCore::Impl::ping(Bytes payload) {
     return link_ ? link_.session().ping(payload) : Errc::not_connected;
 }
 
+std::error_code ClientCore::Impl::pong(Bytes payload) {
+    return link_ ? link_.session().pong(payload) : Errc::not_connected;
+}
+
 std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason) {
     if (code != CloseCode::no_status && !is_sendable(code)) return Errc::invalid_close_code;
     const std::size_t room = code == CloseCode::no_status ? 0 : core::max_control_payload - 2;
@@ -521,6 +526,7 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
             event.close = &current_.close;
             event.error = &current_.close.error;
             break;
+        case Event::Kind::redirected:
         case Event::Kind::reconnecting:
         case Event::Kind::switch_failed:
         case Event::Kind::failed: event.error = &current_.error; break;
@@ -641,6 +647,7 @@ void ClientCore::Impl::tell_fates() {
 
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
+    if (auto refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(*refusal);
     switch (attempt_->status()) {
         case ConnectAttempt::Status::working: return;
         case ConnectAttempt::Status::failed: {
@@ -925,6 +932,7 @@ std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, co
     return impl_->send_part(opcode, payload, fin, options);
 }
 std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
+std::error_code ClientCore::pong(Bytes payload) { return impl_->pong(payload); }
 std::error_code ClientCore::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
 
 void ClientCore::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {

@@ -208,6 +208,8 @@ void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
     url_ = std::move(target);
     error = common_.prepare_tls(*config_, url_);
     if (error) return fail(std::move(error));
+    redirect_ = refusal;
+    redirect_->peer = peer_;
     dial(now);
 }
 

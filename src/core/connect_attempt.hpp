@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tern/config.hpp>
@@ -72,6 +73,9 @@ public:
     /// The connection in its handshakes; once the attempt is open, it is to be taken away.
     [[nodiscard]] Link& link() noexcept { return link_; }
 
+    /// The answer that has sent it elsewhere. Once each.
+    [[nodiscard]] std::optional<Error> take_redirect() { return std::exchange(redirect_, std::nullopt); }
+
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
     void on_connected(StreamId id, Error error, TimePoint now);
@@ -105,6 +109,7 @@ private:
     std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
     std::vector<std::string> visited_;  ///< The URLs that have redirected it.
     std::uint32_t redirects_ = 0;
+    std::optional<Error> redirect_;  ///< Of the last one, until it is taken.
     std::string peer_;
     Link link_;
 };

@@ -12,6 +12,7 @@ bool is_sendable(CloseCode code) noexcept {
 std::string_view event_name(Event::Kind kind) noexcept {
     switch (kind) {
         case Event::Kind::connecting: return "connecting";
+        case Event::Kind::redirected: return "redirected";
         case Event::Kind::open: return "open";
         case Event::Kind::message: return "message";
         case Event::Kind::chunk: return "chunk";

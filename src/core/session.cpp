@@ -118,11 +118,11 @@ std::uint64_t Session::take_sent() {
 
 std::uint64_t Session::take_unsent() { return tracked_.empty() ? 0 : tracked_.pop().number; }
 
-std::error_code Session::ping(Bytes payload) {
+std::error_code Session::control(Opcode opcode, Bytes payload) {
     if (const std::error_code error = may_send()) return error;
     if (payload.size() > max_control_payload) return Errc::control_payload_too_long;
     if (outbox_.control_queued() > max_pongs) return Errc::send_queue_full;
-    return outbox_.push_control(Opcode::ping, payload);
+    return outbox_.push_control(opcode, payload);
 }
 
 std::error_code Session::close(CloseCode code, std::string_view reason) {

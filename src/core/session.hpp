@@ -54,7 +54,8 @@ public:
                                             std::uint64_t number = 0);
     /// A message in parts has begun and not ended.
     [[nodiscard]] bool part_open() const noexcept { return part_ != Opcode::continuation; }
-    [[nodiscard]] std::error_code ping(Bytes payload);
+    [[nodiscard]] std::error_code ping(Bytes payload) { return control(Opcode::ping, payload); }
+    [[nodiscard]] std::error_code pong(Bytes payload) { return control(Opcode::pong, payload); }
     /// The user wants to close; what was sent before goes first.
     [[nodiscard]] std::error_code close(CloseCode code, std::string_view reason);
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
@@ -123,6 +124,7 @@ private:
     void end(Error error);
     [[nodiscard]] std::error_code queue_close(const std::string& body);
     void enter(State state, TimePoint deadline) noexcept;
+    [[nodiscard]] std::error_code control(Opcode opcode, Bytes payload);
     [[nodiscard]] std::error_code may_send() const noexcept;
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number);
     [[nodiscard]] Error ending() const;

@@ -228,10 +228,14 @@ void Upgrade::take_head() {
 
 void Upgrade::judge(HttpHead& head) {
     const auto digest = crypto_.sha1(as_bytes(key_ + std::string(guid)));
-    if (Error error = check_upgrade(head)) return fail(std::move(error));
-    if (Error error = check_accept(head, crypto_.base64(digest))) return fail(std::move(error));
-    if (Error error = check_extensions(head)) return fail(std::move(error));
-    if (Error error = check_subprotocol(head, config_, result_.subprotocol)) return fail(std::move(error));
+    Error error = check_upgrade(head);
+    if (!error) error = check_accept(head, crypto_.base64(digest));
+    if (!error) error = check_extensions(head);
+    if (!error) error = check_subprotocol(head, config_, result_.subprotocol);
+    if (error) {
+        error.response = {head.status, std::move(head.reason), std::move(head.fields), {}};
+        return fail(std::move(error));
+    }
     result_.response.status = head.status;
     result_.response.reason = std::move(head.reason);
     result_.response.headers = std::move(head.fields);

@@ -41,6 +41,37 @@ using Clock = std::chrono::steady_clock;
 /// Proves that something does not hang; no claim about speed.
 constexpr auto bearable = 10s;
 
+/// Reads nothing for a while, and then everything.
+void slow(Peer& peer, const std::atomic<bool>& go) {
+    if (!peer.upgrade()) return;
+    while (!go) std::this_thread::sleep_for(1ms);
+    peer.drain();
+}
+
+TEST(Flush, WaitsForTheKernelAlsoInsideAHandler) {
+    std::atomic<bool> go = false;
+    ScriptedServer server([&](Peer& peer) { slow(peer, go); });
+    const std::string large(32u << 20u, 'x');
+    std::promise<std::vector<std::error_code>> outcome;
+    Client client{patient_config(server.url())};
+    EXPECT_EQ(client.flush(10ms), Errc::not_connected);
+    client.on_open([&](const Handshake&) {
+        std::vector<std::error_code> results;
+        results.push_back(client.flush(0ms));
+        results.push_back(client.send_binary(as_bytes(large)));
+        results.push_back(client.flush(20ms));
+        go = true;
+        results.push_back(client.flush(bearable, 1000));
+        outcome.set_value(results);
+    });
+    ASSERT_FALSE(client.start());
+    const std::vector<std::error_code> expected{{}, {}, Errc::call_timeout, {}};
+    EXPECT_EQ(outcome.get_future().get(), expected);
+    EXPECT_LE(client.stats().send_queued, 1000u);
+    EXPECT_FALSE(client.pong("unasked"));
+    EXPECT_FALSE(client.flush(bearable));
+}
+
 TEST(Blocking, ConnectSendReceiveClose) {
     ScriptedServer server(echo);
     Client client{short_config(server.url())};

@@ -165,6 +165,8 @@ public:
     /// The same with another limit; 0 drops the connection at once. `call_timeout`: a handler was still running when
     /// the limit had passed; it is the last.
     std::error_code stop(std::chrono::milliseconds limit);
+    /// Begins the same and returns at once. The last event follows, at the latest when the limit has passed.
+    void begin_stop(std::chrono::milliseconds limit);
 
     // --- sending ---------------------------------------------------------------------------------------------------
 

@@ -328,6 +328,7 @@ Error Client::connect() { return impl_->connect(); }
 std::error_code Client::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
 void Client::stop() { static_cast<void>(impl_->stop(impl_->config().timeouts.stop)); }
 std::error_code Client::stop(std::chrono::milliseconds limit) { return impl_->stop(limit); }
+void Client::begin_stop(std::chrono::milliseconds limit) { impl_->begin_stop(bounded(limit)); }
 
 std::error_code Client::send_text(std::string_view text, const SendOptions& options) {
     return impl_->send(Opcode::text, as_bytes(text), options);

@@ -48,6 +48,19 @@ void slow(Peer& peer, const std::atomic<bool>& go) {
     peer.drain();
 }
 
+TEST(BeginStop, DoesNotWaitForAHandler) {
+    ScriptedServer server(deaf);
+    std::promise<void> release;
+    WatchedClient client(patient_config(server.url()), false);
+    static_cast<void>(client->on_open([&](const Handshake&) { release.get_future().wait(); }));
+    ASSERT_FALSE(client->start());
+    while (client->state() != State::open) std::this_thread::yield();
+    client->begin_stop(0ms);
+    release.set_value();
+    ASSERT_TRUE(client.wait_for_end());
+    EXPECT_TRUE(client.error() == Errc::stopped);
+}
+
 TEST(Flush, WaitsForTheKernelAlsoInsideAHandler) {
     std::atomic<bool> go = false;
     ScriptedServer server([&](Peer& peer) { slow(peer, go); });

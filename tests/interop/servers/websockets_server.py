@@ -9,7 +9,7 @@
 /refuse      refuses it with the status of its query, a challenge and a text: /refuse?401
 /cut         ends TCP at the first message, without a Close frame and without TLS's close_notify
 
-With two arguments, a certificate and its key, it speaks TLS.
+With two arguments, a certificate and its key, it speaks TLS; with a third, an authority, it wants a certificate of that.
 """
 
 import asyncio
@@ -64,6 +64,9 @@ async def main():
     if len(sys.argv) > 2:
         options["ssl"] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         options["ssl"].load_cert_chain(sys.argv[1], sys.argv[2])
+    if len(sys.argv) > 3:
+        options["ssl"].load_verify_locations(sys.argv[3])
+        options["ssl"].verify_mode = ssl.CERT_REQUIRED
     async with websockets.serve(handle, "127.0.0.1", 0, **options) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()

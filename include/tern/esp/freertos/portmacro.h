@@ -1,0 +1,4 @@
+/* Everything is in FreeRTOS.h. */
+#pragma once
+
+#include "freertos/FreeRTOS.h"

@@ -29,17 +29,16 @@ protected:
     /// Empty if an echo came, or the codes of the failure.
     esp_websocket_error_codes_t codes_of(const std::string& address, const std::function<void(Config&)>& settings) {
         Recorder client(address, settings);
-        EXPECT_EQ(client.start(), ESP_OK);
-        EXPECT_TRUE(client.wait([&, this] { return true; }));
         client.also = [&](const Seen& seen) {
             if (seen.id == WEBSOCKET_EVENT_CONNECTED) esp_websocket_client_send_text(client.handle, "hi", 2, 0);
             if (seen.id == WEBSOCKET_EVENT_DATA && seen.text == "hi") esp_websocket_client_close(client.handle, 100);
         };
+        EXPECT_EQ(client.start(), ESP_OK);
         EXPECT_TRUE(client.wait_for_finish());
         return client.last(WEBSOCKET_EVENT_ERROR).data.error_handle;
     }
 
-    ServerProcess server_{{"python3", TERN_SERVERS "/websockets_server.py", TERN_TEST_AUTHORITY "/good.pem",
+    ServerProcess server_{{"/usr/bin/python3", TERN_SERVERS "/websockets_server.py", TERN_TEST_AUTHORITY "/good.pem",
                            TERN_TEST_AUTHORITY "/good.key"}};
     std::uint16_t port_ = 0;
 };
@@ -103,7 +102,7 @@ TEST_F(Wss, WhatIsNoCertificateShowsAsEvents) {
 }
 
 TEST(MutualTls, TheClientShowsItsCertificate) {
-    ServerProcess server({"python3", TERN_SERVERS "/websockets_server.py", TERN_TEST_AUTHORITY "/good.pem",
+    ServerProcess server({"/usr/bin/python3", TERN_SERVERS "/websockets_server.py", TERN_TEST_AUTHORITY "/good.pem",
                           TERN_TEST_AUTHORITY "/good.key", TERN_TEST_AUTHORITY "/root.pem"});
     const std::string uri = "wss://127.0.0.1:" + std::to_string(server.read_port()) + "/";
     const std::string root = authority("root.pem");
@@ -151,7 +150,7 @@ TEST_P(Others, EchoAndClose) {
 INSTANTIATE_TEST_SUITE_P(
     Server, Others,
     ::testing::Values(std::pair("websockets",
-                                std::vector<std::string>{"python3", TERN_SERVERS "/websockets_server.py"}),
+                                std::vector<std::string>{"/usr/bin/python3", TERN_SERVERS "/websockets_server.py"}),
                       std::pair("ws", std::vector<std::string>{TERN_NODE, TERN_SERVERS "/ws_server.js"}),
                       std::pair("beast", std::vector<std::string>{TERN_COMMAND, "echo", "--port", "0"})),
     [](const auto& instance) { return instance.param.first; });

@@ -26,6 +26,8 @@ FORBIDDEN = {
     "src/tls": [(r"<(asio|boost|sys/|netinet/)", "TLS libraries work on bytes, without sockets"),
                 (r"<tern/(?!(core|tls)\.hpp)", "a TLS library sees tern/core.hpp and tern/tls.hpp only")],
     "src/asio": [(r"<(boost|openssl|uriparser|simdjson)", "the driver knows Asio and the core, no library of the core")],
+    "src/esp": [(r"<(asio|boost|openssl|uriparser|simdjson|fmt)", "Espressif's API stands on the public headers"),
+                (r"<tern/core\.hpp>", "Espressif's API stands on tern::Client")],
     "src/cli": [(r"<(asio|openssl|uriparser|simdjson)", "the command stands on the public headers")],
     "tests/sim": [(r"<(asio|boost|openssl)", "the simulator has a codec and a world of its own"),
                   (r"<tern/(client|tern)\.hpp>", "the simulator is a driver: it sees tern/core.hpp")],
@@ -88,6 +90,7 @@ def self_test():
         "src/core/stranger.cpp": '#include "memory.hpp"',
         "src/tls/bad.cpp": "#include <tern/client.hpp>",
         "src/asio/bad.cpp": '#include "../core/session.hpp"',
+        "src/esp/bad.cpp": "#include <asio.hpp>",
         "src/cli/bad.cpp": "#include <openssl/evp.h>",
         "tests/sim/bad.cpp": "#include <tern/client.hpp>",
     }

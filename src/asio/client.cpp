@@ -328,7 +328,7 @@ Error Client::connect() { return impl_->connect(); }
 std::error_code Client::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
 void Client::stop() { static_cast<void>(impl_->stop(impl_->config().timeouts.stop)); }
 std::error_code Client::stop(std::chrono::milliseconds limit) { return impl_->stop(limit); }
-void Client::begin_stop(std::chrono::milliseconds limit) { impl_->begin_stop(bounded(limit)); }
+void Client::begin_stop(std::chrono::milliseconds limit) { impl_->begin_stop(driver::bounded(limit)); }
 
 std::error_code Client::send_text(std::string_view text, const SendOptions& options) {
     return impl_->send(Opcode::text, as_bytes(text), options);
@@ -347,7 +347,7 @@ void Client::resume() { impl_->pause(false); }
 std::error_code Client::ping(std::string_view payload) { return impl_->ping(as_bytes(payload)); }
 std::error_code Client::pong(std::string_view payload) { return impl_->pong(as_bytes(payload)); }
 std::error_code Client::flush(std::chrono::milliseconds limit, std::size_t left) {
-    return impl_->flush_until(Clock::now() + bounded(limit), left);
+    return impl_->flush_until(Clock::now() + driver::bounded(limit), left);
 }
 
 Result<Message> Client::receive(std::chrono::milliseconds limit) { return impl_->receive(limit); }

@@ -145,7 +145,7 @@ bool Websocket::destroy_on_exit() {
 
 esp_err_t Websocket::close(CloseCode code, std::string_view text, TickType_t ticks) {
     Lock lock(mutex_);
-    if (state_ == State::idle || state_ == State::waiting) {
+    if (state_ == State::idle || state_ == State::ending || state_ == State::waiting) {
         ESP_LOGW(log_tag, "close: there is no connection");
         return ESP_FAIL;
     }
@@ -312,8 +312,7 @@ void Websocket::on_connection_end(const CloseInfo& close) {
         reconnects = options_.auto_reconnect;
         wanted = stop_wanted_ || (close_wanted_ && !reconnects_after_close);
         close_wanted_ = false;
-        // Neither connected nor closing any more; `stop` still finds a life.
-        state_ = State::connecting;
+        state_ = State::ending;
     }
     if (close.received) {
         esp_websocket_error_codes_t codes{};
@@ -343,6 +342,7 @@ void Websocket::on_attempt_failed(const Error& error) {
     bool reconnects = false;
     {
         const Lock lock(mutex_);
+        state_ = State::ending;
         status_ = error.response.status;
         reconnects = options_.auto_reconnect;
     }

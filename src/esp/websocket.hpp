@@ -68,7 +68,8 @@ public:
 
 private:
     using Lock = std::unique_lock<std::mutex>;
-    enum class State : std::uint8_t { idle, connecting, connected, closing, waiting };
+    /// `ending`: the events of an end are being delivered.
+    enum class State : std::uint8_t { idle, connecting, connected, closing, ending, waiting };
     /// Why this side drops the connection.
     enum class Doom : std::uint8_t { none, pong, linger, close_timeout, frame_too_long };
 

@@ -33,7 +33,6 @@ function(idf_component_register)
         target_include_directories(${shared} INTERFACE ${each})
     endforeach()
     if(arg_EMBED_FILES OR arg_EMBED_TXTFILES)
-        enable_language(ASM)
         foreach(each IN LISTS arg_EMBED_FILES)
             __tern_esp_embed(${each} "" source)
             list(APPEND arg_SRCS ${source})
@@ -91,16 +90,18 @@ function(__tern_esp_embed file tail result)
     get_filename_component(path ${file} ABSOLUTE)
     get_filename_component(name ${file} NAME)
     string(MAKE_C_IDENTIFIER ${name} symbol)
-    set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.S)
+    # Assembly within C, because a language can only be enabled at the top.
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.c)
     file(CONFIGURE OUTPUT ${source} CONTENT [[
-    .section .rodata
-    .global _binary_@symbol@_start
-    .global _binary_@symbol@_end
-_binary_@symbol@_start:
-    .incbin "@path@"
-    @tail@
-_binary_@symbol@_end:
-    .section .note.GNU-stack,"",%progbits
+__asm__(".section .rodata\n"
+        ".global _binary_@symbol@_start\n"
+        ".global _binary_@symbol@_end\n"
+        "_binary_@symbol@_start:\n"
+        ".incbin \"@path@\"\n"
+        "@tail@\n"
+        "_binary_@symbol@_end:\n"
+        ".text\n");
+extern const char _binary_@symbol@_start[];
 ]] @ONLY)
     set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${path})
     set(${result} ${source} PARENT_SCOPE)

@@ -68,9 +68,20 @@ static int run(testee_t *testee, const char *url, int echo) {
     return ended;
 }
 
+/* As it stands in a query. */
+static void encode(char *to, size_t room, const char *from) {
+    size_t used = 0;
+    for (; *from != '\0' && used + 4 < room; ++from) {
+        const unsigned char c = (unsigned char)*from;
+        const int plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '-';
+        used += (size_t)snprintf(to + used, room - used, plain ? "%c" : "%%%02X", c);
+    }
+}
+
 int main(int argc, char **argv) {
     testee_t testee = {0};
     char url[1024];
+    char agent[256] = "";
     char number[16] = "";
     int count;
     int first;
@@ -80,6 +91,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     esp_log_level_set("*", ESP_LOG_NONE);
+    encode(agent, sizeof(agent), argv[2]);
     testee.finished = xSemaphoreCreateBinary();
     snprintf(url, sizeof(url), "%s/getCaseCount", argv[1]);
     if (!run(&testee, url, 0) || testee.length == 0) {
@@ -91,10 +103,10 @@ int main(int argc, char **argv) {
     first = argc > 3 ? atoi(argv[3]) : 1;
     last = argc > 4 ? atoi(argv[4]) : count;
     for (int each = first; each <= last; ++each) {
-        snprintf(url, sizeof(url), "%s/runCase?case=%d&agent=%s", argv[1], each, argv[2]);
+        snprintf(url, sizeof(url), "%s/runCase?case=%d&agent=%s", argv[1], each, agent);
         printf("case %d of %d: %s\n", each, count, run(&testee, url, 1) ? "ended" : "not ended in time");
     }
-    snprintf(url, sizeof(url), "%s/updateReports?agent=%s", argv[1], argv[2]);
+    snprintf(url, sizeof(url), "%s/updateReports?agent=%s", argv[1], agent);
     run(&testee, url, 0);
     free(testee.message);
     vSemaphoreDelete(testee.finished);

@@ -68,8 +68,10 @@ export PKG_CONFIG_PATH
 "$(value CMAKE_CXX_COMPILER)" $flags -std=c++20 "$source/tests/install/consumer/with_tern.cpp" -o "$work/with_pc" \
     $(pkg-config --cflags --libs tern)
 "$work/with_pc" "$uri"
+compiler=$(value CMAKE_C_COMPILER)
+[ -z "$flags" ] || [[ $compiler != *clang* ]] || flags+=" -fsanitize-link-c++-runtime"
 # shellcheck disable=SC2046
-"$(value CMAKE_C_COMPILER)" $flags -std=c11 "$source/tests/install/consumer/with_esp.c" -o "$work/with_pc_esp" \
+"$compiler" $flags -std=c11 "$source/tests/install/consumer/with_esp.c" -o "$work/with_pc_esp" \
     $(pkg-config --cflags --libs tern-esp)
 "$work/with_pc_esp" "$uri"
 echo "pkg-config works"

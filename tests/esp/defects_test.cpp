@@ -167,8 +167,8 @@ TEST(Defect4, StopInsideEveryHandler) {
          {WEBSOCKET_EVENT_BEGIN, WEBSOCKET_EVENT_BEFORE_CONNECT, WEBSOCKET_EVENT_HEADER_RECEIVED,
           WEBSOCKET_EVENT_CONNECTED, WEBSOCKET_EVENT_DATA}) {
         ScriptedServer server(echo);
-        Recorder client(server.url(), [](Config& config) { config.disable_auto_reconnect = false; });
         std::atomic<bool> done = false;
+        Recorder client(server.url(), [](Config& config) { config.disable_auto_reconnect = false; });
         client.also = [&](const Seen& seen) {
             if (seen.id == WEBSOCKET_EVENT_CONNECTED) esp_websocket_client_send_text(client.handle, "x", 1, 0);
             if (seen.id == where && !done.exchange(true)) {
@@ -217,9 +217,9 @@ TEST(Defect4, DestroyInsideEveryHandler) {
             peer.send(frame(1, "a") + frame(1, "b") + interop::close_frame(1000));
             peer.read_frame();
         });
-        Recorder client(server.url());
         std::atomic<bool> destroyed = false;
         std::atomic<int> later = 0;
+        Recorder client(server.url());
         client.also = [&](const Seen& seen) {
             if (destroyed) ++later;
             if (seen.id != where || destroyed) return;
@@ -405,9 +405,9 @@ TEST(Defect7, ACircleEndsAndTheConfiguredUriStays) {
 
 TEST(Defect9, HeaderAndPayloadLeaveTogetherWithoutNagle) {
     ScriptedServer server(echo);
-    Recorder client(server.url());
     std::promise<void> done;
     std::atomic<int> left = 200;
+    Recorder client(server.url());
     client.also = [&](const Seen& seen) {
         if (seen.id != WEBSOCKET_EVENT_CONNECTED && seen.id != WEBSOCKET_EVENT_DATA) return;
         if (left-- == 0) return done.set_value();

@@ -45,7 +45,7 @@ struct Timeouts {
 
 /// What the peer may make us keep, in bytes unless said.
 struct Limits {
-    /// A whole message, the sum of its fragments, in either delivery. Larger: close code 1009.
+    /// A whole message, the sum of its fragments, inflated, in either delivery. Larger: close code 1009.
     std::size_t max_message_size = 16u << 20u;
     /// Header block of the upgrade response.
     std::size_t max_head_size = 64u << 10u;
@@ -226,6 +226,40 @@ struct Tls {
     std::string key_log_file;
 };
 
+/// One offer of permessage-deflate (RFC 7692 section 7.1).
+struct CompressionOffer {
+    /// The server may let its messages refer back to earlier ones. Off: it must not, which saves memory here.
+    bool server_context_takeover = true;
+    /// Our messages refer back to earlier ones, unless the server forbids it. Off: they do not, and the compressor's
+    /// memory is freed between messages.
+    bool client_context_takeover = true;
+    /// Messages of the server refer back by up to 2^n bytes: 8 to 15. Below 15 the server has to confirm it.
+    int server_window_bits = 15;
+    /// Ours do, unless the server wants less: 9 to 15. A server that wants 8 fails the handshake, because zlib cannot
+    /// compress with so small a window.
+    int client_window_bits = 15;
+};
+
+/// Compression of messages by permessage-deflate (RFC 7692). docs/compression.md says what it costs and when not to use
+/// it: where a secret and something that an attacker can choose go through one connection, the lengths can betray the
+/// secret.
+struct Compression {
+    /// Offer it. Whether it is used is for the server to say (`Handshake::compression`).
+    bool enabled = true;
+    /// In the order of preference, at most 8. The server accepts one of them, or none. Empty: nothing is offered.
+    std::vector<CompressionOffer> offers = {CompressionOffer()};
+    /// 1 (fast) to 9 (small).
+    int level = 1;
+    /// Memory for the compressor's tables: 1 (little) to 9 (fast, and a little smaller).
+    int memory_level = 8;
+    /// Smaller messages are sent as they are. In bytes.
+    std::size_t threshold = 64;
+    /// A message may be so many times larger than what arrived of it; looked at once it is larger than 64 KiB. Beyond
+    /// it the connection fails with `compression_ratio`. 0: no limit but `limits.max_message_size`, which counts what
+    /// has been inflated.
+    std::uint32_t max_ratio = 0;
+};
+
 /// What one attempt uses in place of the fields of the same names in `Config`.
 struct Attempt {
     std::string url;
@@ -273,6 +307,8 @@ struct Config {
     std::vector<HostAddress> addresses;
 
     Delivery delivery = Delivery::messages;
+
+    Compression compression;
 
     /// Messages larger than this are sent as fragments of this size, so that a ping or pong need not wait for the end
     /// of a large message. 0: one frame a message.

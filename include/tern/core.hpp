@@ -19,8 +19,10 @@
 // Threads. Calls are in three groups:
 //   whole    everything that is not named below: excludes all other calls.
 //   receive  next(Event&): by the thread that runs the loop; may run at the same time as calls of the group `send`.
-//   send     send, send_part, ping, pong, close, tx, tx_consume, and the questions about state: exclude each other.
-// So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message.
+//   send     begin, finish, send, send_part, ping, pong, close, tx, tx_consume, and the questions about state: exclude
+//   each other.
+// So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message. Compressing a large
+// message takes long; `Outgoing` says how to keep it out of that lock.
 #pragma once
 
 #include <array>
@@ -103,6 +105,69 @@ enum class StartMode : std::uint8_t {
     once,         ///< A failure before the connection is open is final.
 };
 
+namespace core {
+class Compressor;
+class Session;
+}  // namespace core
+
+/// A message, or a part of one, on its way into the core. `send` and `send_part` are enough for a driver with one
+/// thread. One that sends from several compresses outside of the lock that receiving needs too:
+///
+///     lock compressing, if outgoing.may_be_compressed(config.compression)
+///     lock sending;  core.begin(outgoing);  unlock sending
+///     outgoing.compress();                            // the only step that takes long
+///     lock sending;  error = core.finish(outgoing);  flush;  unlock sending
+///     give up outgoing; unlock compressing
+///
+/// The lock for compressing keeps the messages in the order in which they were compressed, because each refers back to
+/// those before it.
+class Outgoing {
+public:
+    /// A whole message. The payload and what the options refer to have to stay.
+    Outgoing(Opcode opcode, Bytes payload, const SendOptions& options = {}) noexcept
+        : opcode_(opcode), payload_(payload), options_(options) {}
+    /// A part of a message, as in `ClientCore::send_part`.
+    Outgoing(Opcode opcode, Bytes payload, bool fin, const SendOptions& options = {}) noexcept
+        : Outgoing(opcode, payload, options) {
+        is_part_ = true;
+        fin_ = fin;
+    }
+    ~Outgoing() { give_up(); }
+    Outgoing(const Outgoing&) = delete;
+    Outgoing& operator=(const Outgoing&) = delete;
+
+    [[nodiscard]] Opcode opcode() const noexcept { return opcode_; }
+    [[nodiscard]] Bytes payload() const noexcept { return payload_; }
+    [[nodiscard]] bool is_part() const noexcept { return is_part_; }
+    [[nodiscard]] bool fin() const noexcept { return fin_; }
+    [[nodiscard]] const SendOptions& options() const noexcept { return options_; }
+
+    /// False: it goes as it is, whatever the server has agreed to.
+    [[nodiscard]] bool may_be_compressed(const Compression& config) const noexcept;
+    /// Send it as it is. Before `begin`; not for a part.
+    void leave_plain() noexcept { options_.compress = Compress::never; }
+    /// After `begin`: there is something to do for `compress`.
+    [[nodiscard]] bool compresses() const noexcept { return compressor_ != nullptr; }
+    /// Compresses if `begin` has found that to be wanted. May run at the same time as any call of the core, but only
+    /// for one message of a core at a time. Its error comes from `finish`.
+    void compress() noexcept;
+    /// Bytes that it takes in the send queue, without the frames' headers, as far as that is known.
+    [[nodiscard]] std::size_t size() const noexcept;
+    /// What was compressed and not sent is forgotten, so that `begin` may begin anew.
+    void give_up() noexcept;
+
+private:
+    friend class core::Session;
+
+    const Opcode opcode_;
+    const Bytes payload_;
+    SendOptions options_;
+    bool is_part_ = false;
+    bool fin_ = true;
+    std::error_code error_;
+    std::shared_ptr<core::Compressor> compressor_;  ///< While it works for this message, or holds its output.
+};
+
 /// The state machine of a client. Not thread-safe, see the groups at the top of this header. Neither throws nor calls
 /// back. Memory that it hands out says how long it stays.
 class ClientCore {
@@ -139,6 +204,10 @@ public:
     /// attempt follows as `Config::reconnect` says. Errors: `not_connected`.
     std::error_code refresh(TimePoint now);
 
+    /// The steps of `send` and `send_part`, whose errors `finish` has; see `Outgoing`. A message that is refused may be
+    /// finished again later, or begun again after `give_up`. Group `send`.
+    void begin(Outgoing& outgoing);
+    [[nodiscard]] std::error_code finish(Outgoing& outgoing);
     /// A whole message. Copied; what was accepted is sent in order. Without an open connection it is `not_connected`,
     /// or waits in the offline queue. Call `settle` soon if `needs_settle()` then. Group `send`.
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options = {});

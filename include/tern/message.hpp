@@ -76,6 +76,9 @@ struct ChunkView {
     bool frame_fin = false;
     std::uint64_t frame_length = 0;  ///< Payload length of the whole frame.
     std::uint64_t frame_offset = 0;  ///< Where in the frame's payload this piece begins.
+    /// The message is compressed (RFC 7692): then `frame_length` is that of the compressed payload, `frame_offset`
+    /// counts what has been inflated of the frame before this piece, and frames that add nothing make no piece.
+    bool compressed = false;
 
     [[nodiscard]] std::string_view text() const noexcept { return as_text(bytes); }
 };
@@ -83,10 +86,19 @@ struct ChunkView {
 /// The time of a monotonic clock, as told by the driver.
 using TimePoint = std::chrono::steady_clock::time_point;
 
+/// Is a message compressed, where the server has agreed to compression?
+enum class Compress : std::uint8_t {
+    automatic,  ///< If it has at least `compression.threshold` bytes; a message in parts always.
+    always,
+    never,  ///< For what is compressed already, and for secrets next to what an attacker can choose.
+};
+
 /// What `send` can be told beside the bytes.
 struct SendOptions {
     /// Overrides `Config::check_outgoing_text`.
     bool trusted_utf8 = false;
+    /// For a message in parts the first of them decides. What waits in the offline queue goes uncompressed.
+    Compress compress = Compress::automatic;
     /// Receives the number that the message got, if it was accepted; its fate is told by an event then. Numbers count
     /// up from 1 and are never used twice by a client. Null: nobody wants to know, and nothing is spent on it.
     std::uint64_t* number = nullptr;
@@ -109,12 +121,23 @@ enum class Fate : std::uint8_t {
 /// "sent", "dropped", ...
 std::string_view fate_name(Fate fate) noexcept;
 
+/// What was agreed about compression (permessage-deflate, RFC 7692 section 7.1).
+struct CompressionInfo {
+    bool active = false;  ///< Messages may be compressed. The rest means something only then.
+    /// Messages to the server refer back to earlier ones; otherwise each stands for itself.
+    bool client_context_takeover = true;
+    bool server_context_takeover = true;  ///< So do those from the server.
+    int client_window_bits = 15;          ///< They refer back by up to 2^n bytes.
+    int server_window_bits = 15;
+};
+
 /// What was agreed when the connection was opened. Valid until the handler returns; copy what is to be kept.
 struct Handshake {
     std::string request;      ///< The request's head as it was sent, credentials included.
     Response response;        ///< The 101 with all its headers.
     std::string subprotocol;  ///< The one that the server chose; empty if none.
     std::string peer;         ///< "host:port (address)".
+    CompressionInfo compression;
     /// TLS to the server; `version` is empty without.
     tls::Info tls;
     /// TLS to a proxy of the scheme https.

@@ -85,29 +85,64 @@ Error Runner::start(StartMode mode) {
 }
 
 std::error_code Runner::send(Opcode opcode, Bytes payload, const SendOptions& options) {
-    return send(options, [&] { return core_.send(opcode, payload, options); });
+    Outgoing outgoing(opcode, payload, options);
+    return send(outgoing);
 }
 
 std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
-    return send(options, [&] { return core_.send_part(opcode, payload, fin, options); });
+    Outgoing outgoing(opcode, payload, fin, options);
+    return send(outgoing);
 }
 
-template <class Attempt>
-std::error_code Runner::send(const SendOptions& options, const Attempt& attempt) {
-    Lock lock(mutex_);
-    std::error_code error = attempt();
-    if (error && options.wait.count() > 0) {
-        const auto room = [&] {
-            error = attempt();
-            // With an empty queue it will never fit.
-            const bool full = error == make_error_code(Errc::send_queue_full) && core_.send_queued() != 0;
-            const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
-            return !full && !coming;
+std::error_code Runner::send(Outgoing& outgoing) {
+    const std::chrono::milliseconds wait = outgoing.options().wait;
+    const TimePoint deadline =
+        wait.count() > 0 && !engine_->on_thread() ? clock_now() + bounded(wait) : TimePoint::min();
+    Lock lock(mutex_, std::defer_lock);
+    for (std::size_t size = 0;;) {
+        const std::error_code error = try_to_send(outgoing, lock, size);
+        if (!error) flush_and_settle();
+        if (!error || deadline == TimePoint::min()) return error;
+        const bool full = error == make_error_code(Errc::send_queue_full);
+        const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
+        // With an empty queue it will never fit.
+        if (!coming && (!full || core_.send_queued() == 0)) return error;
+        // Compressing again is only worth it when there may be room.
+        const std::size_t before = core_.send_queued();
+        const std::size_t limit = config_.limits.max_send_queue - std::min(config_.limits.max_send_queue, size);
+        const State state = core_.state();
+        const auto changed = [&] {
+            if (!running_ || stopping_ || core_.state() != state) return true;
+            const std::size_t queued = core_.send_queued();
+            return full && queued < before && queued <= limit;
         };
-        if (engine_->on_thread()) return error;
-        static_cast<void>(wait_for_progress(lock, clock_now() + bounded(options.wait), room));
+        if (!wait_for_progress(lock, deadline, changed)) return error;
+        lock.unlock();
     }
-    if (!error) flush_and_settle();
+}
+
+/// Returns with the lock held. `size`: of what was to be sent.
+std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size) {
+    Lock compressing(compressing_, std::defer_lock);
+    if (outgoing.may_be_compressed(config_.compression)) {
+        // The loop's thread receives, too. Rather than waiting for another thread's compressor it sends a message as it
+        // is; only the part of a message that is compressed already has no choice.
+        if (outgoing.is_part() || !on_loop_thread()) {
+            compressing.lock();
+        } else if (!compressing.try_lock()) {
+            outgoing.leave_plain();
+        }
+    }
+    lock.lock();
+    core_.begin(outgoing);
+    if (outgoing.compresses()) {
+        lock.unlock();
+        outgoing.compress();
+        lock.lock();
+    }
+    const std::error_code error = core_.finish(outgoing);
+    size = outgoing.size();
+    outgoing.give_up();
     return error;
 }
 

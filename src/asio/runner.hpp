@@ -2,6 +2,7 @@
 //
 // The lock guards the core's calls of the groups `whole` and `send` and the sockets. Events are taken and delivered
 // without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
+// Compressing has a lock of its own.
 #pragma once
 
 #include <algorithm>
@@ -100,8 +101,8 @@ private:
 
     enum class Taken : std::uint8_t { nothing, some, held_back };
 
-    template <class Attempt>
-    std::error_code send(const SendOptions& options, const Attempt& attempt);
+    std::error_code send(Outgoing& outgoing);
+    std::error_code try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size);
     template <class Condition>
     [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
@@ -125,6 +126,9 @@ private:
     const Config config_;
     std::shared_ptr<Engine> engine_;
 
+    /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;
+    /// receiving never waits for it.
+    std::mutex compressing_;
     mutable std::mutex mutex_;
     std::condition_variable idle_;
     std::condition_variable progress_;  ///< Bytes have left, or the state may have changed.

@@ -147,6 +147,16 @@ void tell_of_tls(const char* where, const tls::Info& info) {
     if (!info.verified) fmt::print(stderr, "*   NOT VERIFIED\n");
 }
 
+void tell_of_compression(const CompressionInfo& info) {
+    if (!info.active) return;
+    const auto side = [](const char* who, int bits, bool takeover) {
+        return fmt::format("{} {} bytes of window{}", who, 1 << bits, takeover ? "" : ", each message alone");
+    };
+    fmt::print(stderr, "* compression: permessage-deflate; {}; {}\n",
+               side("we use", info.client_window_bits, info.client_context_takeover),
+               side("the server uses", info.server_window_bits, info.server_context_takeover));
+}
+
 void tell_of_request(std::string_view head) {
     while (!head.empty()) {
         const std::size_t end = head.find("\r\n");
@@ -180,6 +190,7 @@ void Conversation::tell(const Event& event) const {
             tell_of_tls("", event.handshake->tls);
             tell_of_request(event.handshake->request);
             tell_of_response(event.handshake->response);
+            tell_of_compression(event.handshake->compression);
             if (!event.handshake->subprotocol.empty()) line("subprotocol " + escape(event.handshake->subprotocol));
             tell_of_phases();
             return line("open: " + escape(event.handshake->peer));

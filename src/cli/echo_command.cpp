@@ -21,6 +21,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <boost/beast/websocket/option.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <fmt/format.h>
@@ -100,6 +101,12 @@ asio::awaitable<void> converse(beast::tcp_stream stream, const EchoOptions& opti
 
     WebSocket websocket(std::move(stream));
     websocket.read_message_max(max_message);
+    if (options.compress) {
+        websocket::permessage_deflate deflate;
+        deflate.server_enable = true;
+        deflate.compLevel = 1;
+        websocket.set_option(deflate);
+    }
     websocket.auto_fragment(options.fragment != 0);
     if (options.fragment != 0) websocket.write_buffer_bytes(options.fragment < 8 ? 8 : options.fragment);
     websocket.set_option(websocket::stream_base::decorator([&](websocket::response_type& response) {

@@ -13,6 +13,7 @@ struct EchoOptions {
     std::uint16_t port = 9001;  ///< 0: a free one.
     std::string subprotocol;    ///< Chosen if the client offers it.
     std::size_t fragment = 0;   ///< Answer in fragments of this size; 0: in one frame.
+    bool compress = true;       ///< Agree to compression (permessage-deflate).
 };
 
 /// Says where it listens, and serves until SIGINT or SIGTERM. Returns the exit code.

@@ -180,6 +180,8 @@ void add_connect(CLI::App& app, ConnectArguments& arguments) {
         ->capture_default_str();
     command->add_flag("--once", arguments.options.once, "End after the first message received");
     command->add_flag("--reconnect", arguments.reconnect, "Connect again when the connection is lost");
+    command->add_flag("--compress,!--no-compress", config.compression.enabled,
+                      "Offer compression (permessage-deflate), or do not; the default is to offer it");
     command->add_flag("-v,--verbose", arguments.verbosity,
                       "Tell what happens, on standard error; -vv tells of each frame too");
     command->add_option("--trace", arguments.trace, "Write a capture for Wireshark, decrypted, to this file");
@@ -244,6 +246,8 @@ void add_echo(CLI::App& app, EchoOptions& options) {
     command->add_option("--port", options.port, "0: a free one")->capture_default_str();
     command->add_option("--host", options.host, "The address to listen on")->capture_default_str();
     command->add_option("--subprotocol", options.subprotocol, "Chosen if the client offers it");
+    command->add_flag("--compress,!--no-compress", options.compress,
+                      "Agree to compression, or do not; the default is to agree");
     command->add_option("--fragment", options.fragment, "Answer in fragments of so many bytes; 0: in one frame");
     command->footer(
         "Paths for trials: /close/CODE closes at once, /status/CODE refuses the upgrade, /silent never answers.");

@@ -11,6 +11,7 @@
 #include "backlog.hpp"
 #include "connect_attempt.hpp"
 #include "connection.hpp"
+#include "extensions.hpp"
 #include "fifo.hpp"
 #include "proxy_url.hpp"
 #include "reconnect.hpp"
@@ -67,6 +68,7 @@ Error check_values(const Config& config) {
     if (l.max_memory != 0 && l.max_memory < config.receive_buffer + l.max_head_size + l.max_error_body + (8u << 10u)) {
         return invalid("limits.max_memory is less than receive_buffer and what a handshake may need");
     }
+    if (Error error = core::check_compression(config.compression)) return error;
     if (config.limits.max_head_size == 0 || config.limits.max_head_fields == 0) {
         return invalid("limits.max_head_size and limits.max_head_fields are at least 1");
     }
@@ -136,8 +138,8 @@ public:
     void reconnect_now(TimePoint now);
     std::error_code refresh(TimePoint now);
 
-    std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options);
-    std::error_code send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options);
+    void begin(Outgoing& outgoing);
+    std::error_code finish(Outgoing& outgoing);
     std::error_code ping(Bytes payload);
     std::error_code pong(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
@@ -204,6 +206,8 @@ private:
     /// Messages are accepted while there is no open connection.
     [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
     void drop_waiting(const Error& error);
+    std::error_code send_whole(Outgoing& outgoing);
+    std::error_code send_part(Outgoing& outgoing);
     std::error_code enqueue(Opcode opcode, Bytes payload, const SendOptions& options);
     [[nodiscard]] bool keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number);
     void send_backlog();
@@ -302,15 +306,24 @@ std::uint64_t ClientCore::Impl::number_for(const SendOptions& options) noexcept 
     return options.number != nullptr || keeps() ? last_number_ + 1 : 0;
 }
 
-std::error_code ClientCore::Impl::send(Opcode opcode, Bytes payload, const SendOptions& options) {
+void ClientCore::Impl::begin(Outgoing& outgoing) {
+    if (link_) link_.session().begin(outgoing);
+}
+
+std::error_code ClientCore::Impl::finish(Outgoing& outgoing) {
+    return outgoing.is_part() ? send_part(outgoing) : send_whole(outgoing);
+}
+
+std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
     if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
+    const SendOptions& options = outgoing.options();
     if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting())) {
-        return enqueue(opcode, payload, options);
+        return enqueue(outgoing.opcode(), outgoing.payload(), options);
     }
     const std::uint64_t number = number_for(options);
-    if (keeps() && !keep_copy(opcode, payload, options, number)) return Errc::send_queue_full;
-    if (const std::error_code error = link_.session().send(opcode, payload, options, number)) {
+    if (keeps() && !keep_copy(outgoing.opcode(), outgoing.payload(), options, number)) return Errc::send_queue_full;
+    if (const std::error_code error = link_.session().send(outgoing, number)) {
         if (keeps()) static_cast<void>(backlog_->on_sent(number));
         return error;
     }
@@ -320,15 +333,16 @@ std::error_code ClientCore::Impl::send(Opcode opcode, Bytes payload, const SendO
     return {};
 }
 
-std::error_code ClientCore::Impl::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
+std::error_code ClientCore::Impl::send_part(Outgoing& outgoing) {
     if (!link_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     // Parts are not queued: what has begun on one connection cannot end on another.
     if (backlog_ != nullptr && backlog_->any_waiting()) return Errc::send_queue_full;
-    const std::uint64_t number = options.number != nullptr && fin ? last_number_ + 1 : 0;
-    if (const std::error_code error = link_.session().send_part(opcode, payload, fin, options, number)) return error;
+    std::uint64_t* const wanted = outgoing.options().number;
+    const std::uint64_t number = wanted != nullptr && outgoing.fin() ? last_number_ + 1 : 0;
+    if (const std::error_code error = link_.session().send(outgoing, number)) return error;
     if (number == 0) return {};
-    last_number_ = *options.number = number;
+    last_number_ = *wanted = number;
     return {};
 }
 
@@ -376,7 +390,8 @@ void ClientCore::Impl::send_backlog() {
     if (backlog_ == nullptr || !usable() || link_.session().part_open()) return;
     while (Backlog::Message* message = backlog_->waiting()) {
         SendOptions options = message->options;
-        options.trusted_utf8 = true;  // checked when it was accepted
+        options.trusted_utf8 = true;         // checked when it was accepted
+        options.compress = Compress::never;  // another thread may be using the compressor, and this one receives
         const Bytes payload = as_bytes(message->payload);
         if (link_.session().send(message->opcode, payload, options, message->number)) return;
         backlog_->on_queued(*message, link_.stream);
@@ -925,11 +940,19 @@ void ClientCore::stop(TimePoint now) { impl_->stop(now); }
 void ClientCore::reconnect_now(TimePoint now) { impl_->reconnect_now(now); }
 std::error_code ClientCore::refresh(TimePoint now) { return impl_->refresh(now); }
 
+void ClientCore::begin(Outgoing& outgoing) { impl_->begin(outgoing); }
+std::error_code ClientCore::finish(Outgoing& outgoing) { return impl_->finish(outgoing); }
 std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
-    return impl_->send(opcode, payload, options);
+    Outgoing outgoing(opcode, payload, options);
+    impl_->begin(outgoing);
+    outgoing.compress();
+    return impl_->finish(outgoing);
 }
 std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
-    return impl_->send_part(opcode, payload, fin, options);
+    Outgoing outgoing(opcode, payload, fin, options);
+    impl_->begin(outgoing);
+    outgoing.compress();
+    return impl_->finish(outgoing);
 }
 std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
 std::error_code ClientCore::pong(Bytes payload) { return impl_->pong(payload); }

@@ -91,7 +91,7 @@ void Connection::begin(Step step, TimePoint now) {
             return;
         case Step::session:
             handshakes_.release();
-            session_.emplace(config_, crypto_, now, budget_);
+            session_.emplace(config_, crypto_, now, handshake_.compression, budget_);
             if (config_.tracer != nullptr) session_->trace(*config_.tracer, trace_stream_);
             stage_ = Stage::session;
             return;
@@ -157,6 +157,7 @@ void Connection::end_step(TimePoint now) {
             handshake_.request = std::move(result.request);
             handshake_.response = std::move(result.response);
             handshake_.subprotocol = std::move(result.subprotocol);
+            handshake_.compression = result.compression;
             times_.upgrade = took;
             if (config_.tracer != nullptr) trace_heads();
         }

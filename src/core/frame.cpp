@@ -7,6 +7,7 @@ namespace {
 
 constexpr unsigned fin_bit = 0x80;
 constexpr unsigned rsv_bits = 0x70;
+constexpr unsigned rsv1_bit = 0x40;
 constexpr unsigned mask_bit = 0x80;
 
 template <std::size_t Size>
@@ -47,12 +48,16 @@ FrameStatus read_long_length(Bytes in, unsigned marker, FrameHeader& header, Err
 
 }  // namespace
 
-FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error) noexcept {
+FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error, bool compression) noexcept {
     if (in.empty()) return FrameStatus::need_input;
     const auto first = std::to_integer<unsigned>(in[0]);
-    if ((first & rsv_bits) != 0) return fail(error, Errc::reserved_bits);
-    header.fin = (first & fin_bit) != 0;
     header.opcode = static_cast<Opcode>(first & 0x0fu);
+    // RFC 7692 section 6: only where a message begins.
+    const bool begins = header.opcode == Opcode::text || header.opcode == Opcode::binary;
+    const unsigned allowed = compression && begins ? rsv1_bit : 0;
+    if ((first & rsv_bits & ~allowed) != 0) return fail(error, Errc::reserved_bits);
+    header.compressed = (first & rsv1_bit) != 0;
+    header.fin = (first & fin_bit) != 0;
     // 0 to 2 and 8 to 10 have a meaning.
     if ((first & 0x07u) > 2) return fail(error, Errc::reserved_opcode);
     if (header.is_control() && !header.fin) return fail(error, Errc::control_fragmented);
@@ -67,8 +72,10 @@ FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error) noexce
     return read_long_length(in, second, header, error);
 }
 
-std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key) noexcept {
-    out[0] = static_cast<std::byte>((fin ? fin_bit : 0u) | static_cast<unsigned>(opcode));
+std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key,
+                               bool compressed) noexcept {
+    out[0] =
+        static_cast<std::byte>((fin ? fin_bit : 0u) | (compressed ? rsv1_bit : 0u) | static_cast<unsigned>(opcode));
     const std::size_t size = frame_header_size(length);
     if (size == 6) {
         out[1] = static_cast<std::byte>(mask_bit | length);

@@ -18,6 +18,7 @@ inline constexpr std::size_t max_frame_header = 14;
 
 struct FrameHeader {
     bool fin = false;
+    bool compressed = false;  ///< RSV1, which RFC 7692 section 6 gives a meaning.
     Opcode opcode = Opcode::continuation;
     std::uint64_t length = 0;  ///< Of the payload.
     std::size_t size = 0;      ///< Of the header itself.
@@ -28,16 +29,20 @@ struct FrameHeader {
 enum class FrameStatus : std::uint8_t { need_input, ready, failed };
 
 /// Reads a header that a server sent, from the beginning of `in`. It fails at the first byte that is wrong; `error` is
-/// set only then. What the header means for the message it belongs to is judged elsewhere.
-[[nodiscard]] FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error) noexcept;
+/// set only then. What the header means for the message it belongs to is judged elsewhere. `compression`: it was agreed
+/// on, so RSV1 may be set in the first frame of a message.
+[[nodiscard]] FrameStatus read_frame_header(Bytes in, FrameHeader& header, Errc& error,
+                                            bool compression = false) noexcept;
 
 /// The size of the header that `write_frame_header` writes for a payload of this length.
 [[nodiscard]] constexpr std::size_t frame_header_size(std::uint64_t length) noexcept {
     return length <= 125 ? 6 : length <= 0xffff ? 8 : max_frame_header;
 }
 
-/// Writes a header with masking key, the length in the fewest bytes; returns `frame_header_size(length)`.
-std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key) noexcept;
+/// Writes a header with masking key, the length in the fewest bytes; returns `frame_header_size(length)`. `compressed`:
+/// with RSV1.
+std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key,
+                               bool compressed = false) noexcept;
 
 /// The size of a whole frame that `write_frame_header` began at `frame`.
 [[nodiscard]] std::uint64_t written_frame_size(const std::byte* frame) noexcept;

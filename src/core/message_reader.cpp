@@ -8,6 +8,12 @@ namespace tern::core {
 namespace {
 
 constexpr std::size_t first_assembly_size = 4096;
+/// A compressed message is inflated in pieces of that size when it is delivered in chunks.
+constexpr std::size_t chunk_size = 16u << 10u;
+/// Where doubling is too much for the budget, room for so much may still be found.
+constexpr std::size_t smallest_room = 4096;
+/// A short message may well inflate to a hundred times its size.
+constexpr std::uint64_t ratio_floor = 64u << 10u;
 
 Bytes payload_of(const Buffer& in, const FrameHeader& frame, std::size_t size) noexcept {
     return in.readable().subspan(frame.size, size);
@@ -36,12 +42,14 @@ MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
 }
 
 void MessageReader::trim() noexcept {
-    if (!std::exchange(assembly_used_, false) && assembled_ == 0) assembly_.release();
+    if (std::exchange(assembly_used_, false) || assembled_ != 0) return;
+    assembly_.release();
+    if (message_ == no_message) chunk_.release();
 }
 
 MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
     Errc error{};
-    switch (read_frame_header(in.readable(), frame_, error)) {
+    switch (read_frame_header(in.readable(), frame_, error, inflater_.has_value())) {
         case FrameStatus::need_input: return Step::need_input;
         case FrameStatus::failed:
             return fail(error,
@@ -52,14 +60,19 @@ MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
     if (!judge_data_header()) return Step::failed;
 
     const bool whole_message = frame_.fin && frame_.opcode != Opcode::continuation;
-    if (whole_message && delivery_ == Delivery::messages && frame_.length <= in.capacity() - frame_.size) {
+    if (whole_message && !frame_.compressed && delivery_ == Delivery::messages &&
+        frame_.length <= in.capacity() - frame_.size) {
         return read_in_place(in, event);
     }
     if (frame_.opcode != Opcode::continuation) {
         message_ = frame_.opcode;
         message_size_ = 0;
+        compressed_ = frame_.compressed;
+        compressed_size_ = 0;
+        chunk_begun_ = false;
     }
-    message_size_ += frame_.length;
+    frame_inflated_ = 0;
+    if (!compressed_) message_size_ += frame_.length;
     in.consume(frame_.size);
     remaining_ = frame_.length;
     in_payload_ = true;
@@ -77,6 +90,7 @@ bool MessageReader::judge_data_header() {
         fail(Errc::unfinished_message);
         return false;
     }
+    if (continues ? compressed_ : frame_.compressed) return true;  // what it inflates to is what counts
     const std::uint64_t before = continues ? message_size_ : 0;
     if (frame_.length > max_message_size_ - before) {
         fail(Errc::message_too_big, std::to_string(before) + " + " + std::to_string(frame_.length) +
@@ -109,6 +123,7 @@ MessageReader::Step MessageReader::read_in_place(Buffer& in, Event& event) {
 }
 
 MessageReader::Step MessageReader::read_payload(Buffer& in, Event& event) {
+    if (compressed_) return read_compressed(in, event);
     if (remaining_ > 0 && in.empty()) return Step::need_input;
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, in.size()));
     const Bytes bytes = in.readable().first(size);
@@ -145,27 +160,125 @@ MessageReader::Step MessageReader::deliver_chunk(Bytes bytes, Event& event) {
 /// Memory grows with what has arrived, never with what a header claims.
 MessageReader::Step MessageReader::append(Bytes bytes, Event& event) {
     const std::size_t needed = assembled_ + bytes.size();
-    if (needed > assembly_.size()) {
-        const std::size_t doubled = std::max(first_assembly_size, std::min(2 * assembly_.size(), max_message_size_));
-        // Where doubling is too much for the budget, the bytes that are here may still fit.
-        if (!assembly_.grow(std::max(needed, doubled)) && !assembly_.grow(needed)) {
-            return fail(budget_ != nullptr && budget_->limited() ? Errc::memory_limit : Errc::out_of_memory);
-        }
-    }
+    if (needed > assembly_.size() && !grow_assembly(needed)) return fail(no_memory());
     if (!bytes.empty()) std::memcpy(assembly_.data() + assembled_, bytes.data(), bytes.size());
     assembled_ = needed;
     assembly_used_ = true;
     if (remaining_ > 0) return Step::again;
 
-    const Opcode opcode = message_;
-    const bool complete = frame_.fin;
+    if (frame_.fin) return deliver_assembled(event);
     end_of_frame();
-    if (!complete) return Step::again;
+    return Step::again;
+}
+
+bool MessageReader::grow_assembly(std::size_t needed) {
+    const std::size_t doubled = std::max(first_assembly_size, std::min(2 * assembly_.size(), max_message_size_));
+    // Where doubling is too much for the budget, the bytes that are here may still fit.
+    return assembly_.grow(std::max(needed, doubled)) || assembly_.grow(needed);
+}
+
+Errc MessageReader::no_memory() const noexcept {
+    return budget_ != nullptr && budget_->limited() ? Errc::memory_limit : Errc::out_of_memory;
+}
+
+MessageReader::Step MessageReader::deliver_assembled(Event& event) {
+    const Opcode opcode = message_;
+    end_of_frame();
     assembly_lent_ = true;
     event.kind = Event::Kind::message;
     event.opcode = opcode;
     event.bytes = {assembly_.data(), assembled_};
     ++messages_;
+    return Step::event;
+}
+
+// --- compressed messages -------------------------------------------------------------------------------------------
+
+/// Inflates as the bytes arrive, so that a limit or a wrong byte is met as soon as it can be.
+MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
+    if (remaining_ > 0 && in.empty() && !inflate_more_) return Step::need_input;
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, in.size()));
+    Bytes input = in.readable().first(size);
+    std::span<std::byte> room;
+    if (!inflate_room(room)) return fail(no_memory());
+    std::span<std::byte> left = room;
+    bool done = false;
+    const Step step = inflate(input, frame_.fin && size == remaining_, left, done);
+    in.consume(size - input.size());
+    remaining_ -= size - input.size();
+    compressed_size_ += size - input.size();
+    if (step == Step::failed) return step;
+
+    const Bytes made = room.first(room.size() - left.size());
+    if (made.data() == &beyond_ && !made.empty()) {
+        return fail(Errc::message_too_big, "it inflates to more than " + std::to_string(max_message_size_) + " bytes");
+    }
+    message_size_ += made.size();
+    if (max_ratio_ != 0 && message_size_ > ratio_floor && message_size_ / max_ratio_ > compressed_size_) {
+        return fail(Errc::compression_ratio, std::to_string(compressed_size_) + " bytes made " +
+                                                 std::to_string(message_size_) + ", the limit is " +
+                                                 std::to_string(max_ratio_) + " times as much");
+    }
+    if (message_ == Opcode::text && !check_text(made, done)) return fail(Errc::text_not_utf8);
+    inflate_more_ = left.empty() && !done;
+    return deliver_inflated(made, done, event);
+}
+
+/// Where the next bytes go. At the limit there is room for one byte more, which shows that the message is too large.
+bool MessageReader::inflate_room(std::span<std::byte>& room) {
+    const auto allowed = static_cast<std::size_t>(max_message_size_ - message_size_);
+    if (allowed == 0) {
+        room = {&beyond_, 1};
+        return true;
+    }
+    if (delivery_ == Delivery::chunks) {
+        if (!chunk_.grow(chunk_size)) return false;
+        room = chunk_.span();
+    } else {
+        assembly_used_ = true;
+        if (assembled_ == assembly_.size() && !grow_assembly(assembled_ + std::min(allowed, smallest_room)))
+            return false;
+        room = assembly_.span().subspan(assembled_);
+    }
+    room = room.first(std::min(room.size(), allowed));
+    return !room.empty();
+}
+
+/// `last`: the message ends with `in`.
+MessageReader::Step MessageReader::inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done) {
+    Errc error = inflater_->advance(in, out);
+    if (error == Errc{} && last && in.empty() && !out.empty()) error = inflater_->finish(out, done);
+    if (error == Errc::out_of_memory) error = no_memory();
+    return error == Errc{} ? Step::again : fail(error);
+}
+
+MessageReader::Step MessageReader::deliver_inflated(Bytes bytes, bool done, Event& event) {
+    const bool frame_ends = remaining_ == 0 && !inflate_more_;
+    if (delivery_ == Delivery::messages) {
+        if (bytes.data() != &beyond_) assembled_ += bytes.size();
+        if (done) return deliver_assembled(event);
+        if (frame_ends) end_of_frame();
+        return Step::again;
+    }
+    if (bytes.empty() && !done) {
+        if (frame_ends) end_of_frame();
+        return Step::again;
+    }
+    event.kind = Event::Kind::chunk;
+    event.chunk = {.opcode = message_,
+                   .bytes = bytes,
+                   .first = !std::exchange(chunk_begun_, true),
+                   .last = done,
+                   .frame_opcode = frame_.opcode,
+                   .frame_fin = frame_.fin,
+                   .frame_length = frame_.length,
+                   .frame_offset = frame_inflated_,
+                   .compressed = true};
+    event.opcode = message_;
+    event.bytes = bytes;
+    frame_inflated_ += bytes.size();
+    if (done) ++messages_;
+    if (frame_ends) end_of_frame();
     return Step::event;
 }
 
@@ -175,6 +288,7 @@ void MessageReader::end_of_frame() noexcept {
     if (!frame_.fin) return;
     message_ = no_message;
     message_size_ = 0;
+    compressed_ = false;
     text_ = Utf8Validator();
 }
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 
 #include <tern/config.hpp>
@@ -12,6 +14,7 @@
 #include <tern/message.hpp>
 
 #include "buffer.hpp"
+#include "deflate.hpp"
 #include "frame.hpp"
 #include "memory.hpp"
 #include "utf8.hpp"
@@ -30,7 +33,18 @@ public:
 
     /// The budget outlives the reader; null: there is none.
     MessageReader(Delivery delivery, std::size_t max_message_size, MemoryBudget* budget = nullptr) noexcept
-        : delivery_(delivery), max_message_size_(max_message_size), budget_(budget), assembly_(budget) {}
+        : delivery_(delivery),
+          max_message_size_(max_message_size),
+          budget_(budget),
+          assembly_(budget),
+          chunk_(budget) {}
+    /// With compression, if it was agreed on. `max_ratio` as in the configuration.
+    MessageReader(Delivery delivery, std::size_t max_message_size, const CompressionInfo& agreed,
+                  std::uint32_t max_ratio, MemoryBudget* budget = nullptr) noexcept
+        : MessageReader(delivery, max_message_size, budget) {
+        if (agreed.active) inflater_.emplace(agreed, budget);
+        max_ratio_ = max_ratio;
+    }
 
     /// The next event in `in`: message, chunk, ping, pong or closing. What the event before referred to is released and
     /// consumed. After `failed` (see `error`) and after a Close frame, everything that follows is discarded.
@@ -52,6 +66,8 @@ public:
     void trim() noexcept;
 
     [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+    /// What inflating takes, in bytes; any thread.
+    [[nodiscard]] std::size_t compression_memory() const noexcept { return inflater_ ? inflater_->memory() : 0; }
 
 private:
     enum class Step : std::uint8_t { again, need_input, event, failed };
@@ -64,6 +80,13 @@ private:
     Step read_payload(Buffer& in, Event& event);
     Step deliver_chunk(Bytes bytes, Event& event);
     Step append(Bytes bytes, Event& event);
+    Step read_compressed(Buffer& in, Event& event);
+    Step inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done);
+    bool inflate_room(std::span<std::byte>& room);
+    Step deliver_inflated(Bytes bytes, bool done, Event& event);
+    Step deliver_assembled(Event& event);
+    bool grow_assembly(std::size_t needed);
+    [[nodiscard]] Errc no_memory() const noexcept;
     bool judge_data_header();
     bool check_text(Bytes bytes, bool last);
     void end_of_frame() noexcept;
@@ -88,6 +111,17 @@ private:
     std::size_t assembled_ = 0;
     bool assembly_lent_ = false;
     bool assembly_used_ = false;
+
+    // Compressed messages (RFC 7692 section 7.2.2); `message_size_` counts what was inflated.
+    std::optional<Inflater> inflater_;
+    std::uint32_t max_ratio_ = 0;
+    bool compressed_ = false;            ///< The message that is open.
+    bool inflate_more_ = false;          ///< There was no room for all that the input so far makes.
+    bool chunk_begun_ = false;           ///< The message has had a chunk.
+    std::uint64_t compressed_size_ = 0;  ///< Of the message that is open, what has arrived.
+    std::uint64_t frame_inflated_ = 0;   ///< Of the current frame, what was delivered before.
+    Block chunk_;                        ///< Where chunks are inflated.
+    std::byte beyond_{};                 ///< A byte beyond the limit, if a message has one.
 
     bool discarding_ = false;
     bool closed_ = false;

@@ -17,7 +17,7 @@ constexpr std::size_t large_segment = 64u << 10u;
 
 }  // namespace
 
-std::error_code Outbox::push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size) {
+std::error_code Outbox::push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size, bool compressed) {
     assert(!close_queued_);
     const std::size_t piece = fragment_size == 0 ? payload.size() : fragment_size;
     const std::size_t frames = payload.size() <= piece ? 1 : (payload.size() + piece - 1) / piece;
@@ -29,8 +29,8 @@ std::error_code Outbox::push(Opcode opcode, Bytes payload, bool fin, std::size_t
     for (bool first = true; first || !payload.empty(); first = false) {
         const Bytes part = payload.first(std::min(piece, payload.size()));
         payload = payload.subspan(part.size());
-        const std::error_code error =
-            write_frame(bulk_, first ? opcode : Opcode::continuation, part, fin && payload.empty());
+        const std::error_code error = write_frame(bulk_, first ? opcode : Opcode::continuation, part,
+                                                  fin && payload.empty(), first && compressed);
         if (error) {
             bulk_.truncate(before);
             return error;
@@ -86,7 +86,7 @@ void Outbox::consume(std::size_t n) {
     if (close_queued_ && bulk_close_size_ == 0) bulk_.truncate(bulk_.boundary(0));
 }
 
-std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin) {
+std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin, bool compressed) {
     MaskKey key;
     if (!keys_.next(key)) return Errc::no_entropy;
     const std::size_t header = frame_header_size(payload.size());
@@ -94,7 +94,7 @@ std::error_code Outbox::write_frame(Lane& lane, Opcode opcode, Bytes payload, bo
     if (!reserve(lane, header + payload.size(), budget)) return Errc::out_of_memory;
 
     Segment* segment = lane.back();
-    write_frame_header(segment->data() + segment->end, opcode, fin, payload.size(), key);
+    write_frame_header(segment->data() + segment->end, opcode, fin, payload.size(), key, compressed);
     segment->end += header;
     for (std::size_t done = 0;;) {
         const std::size_t size = std::min(segment->room(), payload.size() - done);

@@ -29,9 +29,10 @@ public:
     Outbox& operator=(const Outbox&) = delete;
 
     /// Queues a data frame, or several if the payload is larger than `fragment_size` (0: never). `fin`: the message
-    /// ends with it. All or nothing: after an error (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was
-    /// queued.
-    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0);
+    /// ends with it. `compressed`: the first frame says that the message is. All or nothing: after an error
+    /// (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was queued.
+    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0,
+                                       bool compressed = false);
     /// Queues a ping or pong, which overtakes. Not when `close_final()`.
     [[nodiscard]] std::error_code push_control(Opcode opcode, Bytes payload);
 
@@ -121,7 +122,8 @@ private:
 
     [[nodiscard]] bool reserve(Lane& lane, std::size_t frame_size, MemoryBudget* budget);
     [[nodiscard]] SegmentPtr allocate(std::size_t capacity, MemoryBudget* budget);
-    [[nodiscard]] std::error_code write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin);
+    [[nodiscard]] std::error_code write_frame(Lane& lane, Opcode opcode, Bytes payload, bool fin,
+                                              bool compressed = false);
 
     Lane bulk_;
     Lane control_;

@@ -29,16 +29,18 @@ std::string close_body(CloseCode code, std::string_view reason) {
 
 }  // namespace
 
-Session::Session(const Config& config, Crypto& crypto, TimePoint now, MemoryBudget* budget)
+Session::Session(const Config& config, Crypto& crypto, TimePoint now, const CompressionInfo& agreed,
+                 MemoryBudget* budget)
     : config_(config),
       limited_(budget != nullptr && budget->limited()),
-      reader_(config.delivery, config.limits.max_message_size, budget),
+      reader_(config.delivery, config.limits.max_message_size, agreed, config.compression.max_ratio, budget),
       pongs_(budget),
       keepalive_(config.keepalive, now),
       received_(now),
       outbox_(crypto, config.limits.max_send_queue, budget) {
     // A ceiling that has no room even for this was checked to have none for a connection either.
     static_cast<void>(control_frames_.add(budget, max_control_memory));
+    if (agreed.active) compressor_ = std::make_shared<Compressor>(agreed, config.compression, budget);
 }
 
 // --- receive half --------------------------------------------------------------------------------------------------
@@ -69,38 +71,71 @@ void Session::queue_pong(Bytes payload) {
 // --- send half -----------------------------------------------------------------------------------------------------
 
 std::error_code Session::send(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
-    if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
-    if (const std::error_code error = may_send()) return error;
-    if (part_ != Opcode::continuation) return Errc::message_in_progress;
-    if (opcode == Opcode::text && config_.check_outgoing_text && !options.trusted_utf8 && !is_utf8(payload)) {
-        return Errc::outgoing_text_not_utf8;
-    }
-    return push(opcode, payload, true, number);
+    Outgoing outgoing(opcode, payload, options);
+    begin(outgoing);
+    outgoing.compress();
+    return send(outgoing, number);
 }
 
 std::error_code Session::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options,
                                    std::uint64_t number) {
-    if (static_cast<unsigned>(opcode) > static_cast<unsigned>(Opcode::binary)) return Errc::invalid_opcode;
+    Outgoing outgoing(opcode, payload, fin, options);
+    begin(outgoing);
+    outgoing.compress();
+    return send(outgoing, number);
+}
+
+void Session::begin(Outgoing& outgoing) {
+    if (compressor_ == nullptr || may_send() || compressor_->lent()) return;
+    const bool continues = outgoing.is_part_ && outgoing.opcode_ == Opcode::continuation;
+    if (!(continues ? part_compressed_ && part_open() : outgoing.may_be_compressed(config_.compression))) return;
+    // What does not fit anyway need not be compressed first.
+    if (outbox_.queued() >= config_.limits.max_send_queue) return;
+    compressor_->lend();
+    outgoing.compressor_ = compressor_;
+}
+
+std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
+    const Opcode opcode = outgoing.opcode_;
+    const bool is_part = outgoing.is_part_;
+    const bool data = static_cast<unsigned>(opcode) <= static_cast<unsigned>(Opcode::binary);
+    if (!data || (!is_part && opcode == Opcode::continuation)) return Errc::invalid_opcode;
     if (const std::error_code error = may_send()) return error;
     const bool begins = opcode != Opcode::continuation;
-    if (begins && part_ != Opcode::continuation) return Errc::message_in_progress;
-    if (!begins && part_ == Opcode::continuation) return Errc::no_message_in_progress;
+    if (begins && part_open()) return Errc::message_in_progress;
+    if (!begins && !part_open()) return Errc::no_message_in_progress;
 
-    const bool checked =
-        !options.trusted_utf8 && (begins ? opcode == Opcode::text && config_.check_outgoing_text : part_checked_);
+    const bool checked = !outgoing.options_.trusted_utf8 &&
+                         (begins ? opcode == Opcode::text && config_.check_outgoing_text : part_checked_);
     Utf8Validator text = begins ? Utf8Validator() : part_text_;
-    if (checked && (!text.add(payload) || (fin && !text.complete()))) return Errc::outgoing_text_not_utf8;
+    if (checked && !is_part && !is_utf8(outgoing.payload_)) return Errc::outgoing_text_not_utf8;
+    if (checked && is_part && (!text.add(outgoing.payload_) || (outgoing.fin_ && !text.complete()))) {
+        return Errc::outgoing_text_not_utf8;
+    }
 
-    if (const std::error_code error = push(opcode, payload, fin, number)) return error;
+    // Without memory for the compressor a message goes as it is, unless it has begun otherwise.
+    const bool failed = static_cast<bool>(outgoing.error_);
+    if (failed && !begins && part_compressed_) return limited_ ? Errc::send_queue_full : outgoing.error_;
+    Compressor* const compressor = outgoing.compressor_ == compressor_ ? outgoing.compressor_.get() : nullptr;
+    const bool compressed =
+        compressor != nullptr && !failed && (is_part || compressor->worthwhile(outgoing.payload_.size()));
+    // Only when `begin` saw no use in compressing: the queue was full, or another message has the compressor.
+    if (!begins && part_compressed_ && !compressed) return Errc::send_queue_full;
+    const Bytes payload = compressed ? compressor->output() : outgoing.payload_;
+    if (const std::error_code error = push(opcode, payload, outgoing.fin_, number, compressed && begins)) return error;
+    if (compressed) outgoing.compressor_->give_back(true);
+    if (compressed) outgoing.compressor_.reset();
+    if (!is_part) return {};
     if (begins) part_ = opcode;
-    if (fin) part_ = Opcode::continuation;
+    if (begins) part_compressed_ = compressed;
+    if (outgoing.fin_) part_ = Opcode::continuation;
     part_checked_ = checked;
     part_text_ = text;
     return {};
 }
 
-std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number) {
-    if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size)) {
+std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number, bool compressed) {
+    if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size, compressed)) {
         // With a ceiling it is not the machine that has no memory: there will be room when something has left.
         return limited_ && error == make_error_code(Errc::out_of_memory) ? Errc::send_queue_full : error;
     }
@@ -284,6 +319,7 @@ void Session::on_timeout(bool drained, TimePoint now) {
             // Without memory there is no ping, but the deadline stands.
             if (!outbox_.close_final()) static_cast<void>(outbox_.push_control(Opcode::ping, keepalive_.payload()));
             reader_.trim();
+            if (compressor_ != nullptr && !compressor_->lent()) compressor_->trim();
             if (outbox_.queued() == 0) outbox_.trim();
             break;
     }
@@ -351,3 +387,29 @@ void Session::add_to(Stats& stats) const noexcept {
 }
 
 }  // namespace tern::core
+
+namespace tern {
+
+bool Outgoing::may_be_compressed(const Compression& config) const noexcept {
+    if (!config.enabled) return false;
+    if (is_part_ && opcode_ == Opcode::continuation) return true;
+    if (options_.compress == Compress::never) return false;
+    return is_part_ || options_.compress == Compress::always || payload_.size() >= config.threshold;
+}
+
+void Outgoing::compress() noexcept {
+    if (compressor_ == nullptr) return;
+    if (const Errc error = compressor_->compress(payload_, fin_); error != Errc{}) error_ = error;
+}
+
+std::size_t Outgoing::size() const noexcept {
+    return compressor_ == nullptr ? payload_.size() : compressor_->output().size();
+}
+
+void Outgoing::give_up() noexcept {
+    if (compressor_ != nullptr) compressor_->give_back(false);
+    compressor_.reset();
+    error_ = {};
+}
+
+}  // namespace tern

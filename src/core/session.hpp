@@ -17,6 +17,7 @@
 #include <tern/config.hpp>
 #include <tern/core.hpp>
 
+#include "deflate.hpp"
 #include "fifo.hpp"
 #include "frame_trace.hpp"
 #include "keepalive.hpp"
@@ -30,7 +31,8 @@ namespace tern::core {
 class Session {
 public:
     /// The configuration, the generator and the budget outlive the session.
-    Session(const Config& config, Crypto& crypto, TimePoint now, MemoryBudget* budget = nullptr);
+    Session(const Config& config, Crypto& crypto, TimePoint now, const CompressionInfo& agreed = {},
+            MemoryBudget* budget = nullptr);
 
     /// Tells the tracer of frames; it outlives the session.
     void trace(Tracer& tracer, std::uint32_t stream);
@@ -46,6 +48,10 @@ public:
 
     // --- send half -------------------------------------------------------------------------------------------------
 
+    /// Is it to be compressed? Then it lends the compressor.
+    void begin(Outgoing& outgoing);
+    /// Sends what `begin` has begun; if that was on another connection, as it is. `number` as below.
+    [[nodiscard]] std::error_code send(Outgoing& outgoing, std::uint64_t number);
     /// `number`: is to come back from `take_sent`; 0: need not.
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options,
                                        std::uint64_t number = 0);
@@ -63,6 +69,10 @@ public:
     /// The kernel refused something of what is lent; it took bytes before that if `progress`. More of it may follow.
     void on_tx_stalled(bool progress) noexcept;
     [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
+    /// What compression takes in both directions, in bytes; any thread.
+    [[nodiscard]] std::size_t compression_memory() const noexcept {
+        return reader_.compression_memory() + (compressor_ == nullptr ? 0 : compressor_->memory());
+    }
     /// The number of the next message that the kernel has got; 0: none since.
     [[nodiscard]] std::uint64_t take_sent();
     /// The number of the next message that it has not got; 0: there is none. For when the session has ended.
@@ -126,7 +136,7 @@ private:
     void enter(State state, TimePoint deadline) noexcept;
     [[nodiscard]] std::error_code control(Opcode opcode, Bytes payload);
     [[nodiscard]] std::error_code may_send() const noexcept;
-    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number);
+    [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number, bool compressed);
     [[nodiscard]] Error ending() const;
 
     void trace_sent(std::size_t n) noexcept;
@@ -155,6 +165,9 @@ private:
     Opcode part_ = Opcode::continuation;  ///< Of the message in parts that is open for sending.
     bool part_checked_ = false;           ///< It is text, and checked.
     Utf8Validator part_text_;
+    bool part_compressed_ = false;
+    /// Null: compression was not agreed on. Shared with a message that is being compressed.
+    std::shared_ptr<Compressor> compressor_;
     bool close_requested_ = false;
     std::string close_body_;       ///< Of the Close that was requested.
     bool sending_ended_ = false;   ///< Mirrors that `state_` has left `open`.

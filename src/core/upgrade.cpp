@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "extensions.hpp"
 #include "http_refusal.hpp"
 #include "quote.hpp"
 #include "redirect.hpp"
@@ -88,18 +89,6 @@ Error check_accept(const HttpHead& head, std::string_view expected) {
     const auto field = std::find_if(head.fields.begin(), head.fields.end(),
                                     [&](const Header& other) { return iequals(other.name, name); });
     if (field->value != expected) return fault(Errc::accept_mismatch, expected_and_received(expected, head, name));
-    return {};
-}
-
-/// Nothing is offered, so nothing can be chosen. Fields without an element choose nothing.
-Error check_extensions(const HttpHead& head) {
-    for (const Header& field : head.fields) {
-        std::string_view list = field.value;
-        std::string_view element;
-        if (iequals(field.name, "Sec-WebSocket-Extensions") && next_element(list, element)) {
-            return fault(Errc::extension_not_offered, "expected none, received " + quoted(element, max_shown));
-        }
-    }
     return {};
 }
 
@@ -189,6 +178,9 @@ void Upgrade::write_request(std::string& out) {
     std::string subprotocols;
     for (const std::string& one : config_.subprotocols) subprotocols += (subprotocols.empty() ? "" : ", ") + one;
     if (!subprotocols.empty()) add("Sec-WebSocket-Protocol", subprotocols);
+    if (const std::string offers = extension_offers(config_.compression); !offers.empty()) {
+        add("Sec-WebSocket-Extensions", offers);
+    }
     if (!config_.origin.empty()) add("Origin", config_.origin);
     if (const std::string value = authorization(); !value.empty()) add("Authorization", value);
     if (!has_header(config_, "User-Agent")) add("User-Agent", "tern");
@@ -230,7 +222,7 @@ void Upgrade::judge(HttpHead& head) {
     const auto digest = crypto_.sha1(as_bytes(key_ + std::string(guid)));
     Error error = check_upgrade(head);
     if (!error) error = check_accept(head, crypto_.base64(digest));
-    if (!error) error = check_extensions(head);
+    if (!error) error = judge_extensions(head.fields, config_.compression, result_.compression);
     if (!error) error = check_subprotocol(head, config_, result_.subprotocol);
     if (error) {
         error.response = {head.status, std::move(head.reason), std::move(head.fields), {}};

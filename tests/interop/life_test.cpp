@@ -538,5 +538,37 @@ TEST(Preparing, TheQuestionMayOutliveItsClient) {
     kept.reset();
 }
 
+/// Random bytes at level 9 keep the compressor busy for seconds; meanwhile the server's ping has to be answered, which
+/// takes the lock that sending takes too.
+TEST(LifeTest, ReceivingGoesOnWhileAnotherThreadCompresses) {
+    std::vector<unsigned> order;
+    ScriptedServer server([&](Peer& peer) {
+        peer.send(Peer::accept(peer.read_request(), "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
+        while (const auto read = peer.read_frame()) {
+            order.push_back(read->opcode);
+            if (read->opcode == 1) peer.send(frame(9, "are you there?"));
+            if (read->opcode == 8) {
+                peer.send(close_frame(1000));
+                return;
+            }
+        }
+    });
+    Config config{.url = server.url()};
+    config.compression.level = 9;
+    WatchedClient client(config);
+    ASSERT_TRUE(client.wait_for_open());
+    std::string noise(32u << 20u, '\0');
+    std::minstd_rand random(1);
+    for (char& c : noise) c = static_cast<char>(random() >> 8u);
+    std::thread sender([&] { EXPECT_FALSE(client->send_binary(as_bytes(noise))); });
+    ASSERT_FALSE(client->send_text("go"));
+    EXPECT_TRUE(client.wait_for_kind(Event::Kind::ping));
+    sender.join();
+    ASSERT_FALSE(client->close());
+    EXPECT_TRUE(client.wait_for_end());
+    ASSERT_EQ(order.size(), 4u);
+    EXPECT_EQ(order, (std::vector<unsigned>{1, 10, 2, 8})) << "the pong does not wait for the compressor";
+}
+
 }  // namespace
 }  // namespace tern::interop

@@ -238,7 +238,7 @@ const Answer answers[] = {
          return p.response("Sec-WebSocket-Accept: " + accept_key(p.request.header("Sec-WebSocket-Key")) + "\r\n");
      },
      Errc::duplicate_header, false},
-    {"extension", [](Peer& p) { return p.response("Sec-WebSocket-Extensions: permessage-deflate\r\n"); },
+    {"extension", [](Peer& p) { return p.response("Sec-WebSocket-Extensions: permessage-bzip2\r\n"); },
      Errc::extension_not_offered, false},
     {"subprotocol", [](Peer& p) { return p.response("Sec-WebSocket-Protocol: chat\r\n"); },
      Errc::subprotocol_not_offered, false},

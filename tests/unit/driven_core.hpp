@@ -45,10 +45,10 @@ public:
         request_ = unwrap(wrapped);
     }
     /// From nothing to an open connection.
-    void open() {
+    void open(const std::string& headers = {}) {
         EXPECT_FALSE(start());
         connect();
-        receive(answer());
+        receive(answer(headers));
         take();
         EXPECT_EQ(core_.state(), State::open);
     }

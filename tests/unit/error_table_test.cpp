@@ -48,8 +48,8 @@ Error connecting(Errc code) {
     return core.error;
 }
 /// The server answers the upgrade like this; "\1" stands for the right value of Sec-WebSocket-Accept.
-Error answered(std::string text) {
-    DrivenCore core(config());
+Error answered(std::string text, const Config& with = config()) {
+    DrivenCore core(with);
     EXPECT_FALSE(core.start());
     core.connect();
     if (const std::size_t at = text.find('\1'); at != std::string::npos) {
@@ -62,12 +62,36 @@ Error answered(std::string text) {
     return core.error;
 }
 std::string switching(const std::string& headers) { return "HTTP/1.1 101 S\r\n" + headers + "\r\n"; }
+const std::string deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+/// A compressed message of one byte over and over, written by hand: a fixed block with one literal and matches of 258
+/// bytes at distance 1, of 13 bits each.
+std::string bomb() {
+    std::string bits =
+        "010"
+        "00110000";  // not final, fixed codes; the literal 0
+    for (int i = 0; i < 2000; ++i)
+        bits +=
+            "11000101"
+            "00000";
+    std::string payload;
+    for (std::size_t i = 0; i + 8 <= bits.size(); i += 8) {
+        unsigned byte = 0;
+        for (std::size_t j = 0; j < 8; ++j) byte |= (bits[i + j] == '1' ? 1u : 0u) << j;
+        payload += static_cast<char>(byte);
+    }
+    return "\xc2\x7e" + std::string{static_cast<char>(payload.size() >> 8u), static_cast<char>(payload.size())} +
+           payload;
+}
 const std::string good = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \1\r\n";
 
+std::string extended(const std::string& extensions) {
+    return switching(good + "Sec-WebSocket-Extensions: " + extensions + "\r\n");
+}
+
 /// The server says this on an open connection. The Close that it gets must have the code of the table.
-Error received(const std::string& bytes) {
-    DrivenCore core(config());
-    core.open();
+Error received(const std::string& bytes, const std::string& headers = {}, const Config& with = config()) {
+    DrivenCore core(with);
+    core.open(headers);
     core.receive(bytes);
     core.finish();
     const ErrorRow* row = error_row(core.error.errc());
@@ -283,6 +307,25 @@ const std::map<Errc, std::function<Error()>>& triggers() {
              return answered(switching("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n"));
          }},
         {Errc::extension_not_offered, [] { return answered(switching(good + "Sec-WebSocket-Extensions: x\r\n")); }},
+        {Errc::extension_malformed, [] { return answered(extended("permessage-deflate; =1")); }},
+        {Errc::extension_repeated, [] { return answered(extended("permessage-deflate, permessage-deflate")); }},
+        {Errc::compression_parameter,
+         [] { return answered(extended("permessage-deflate; server_max_window_bits=7")); }},
+        {Errc::compression_mismatch,
+         [] {
+             Config one = config();
+             one.compression.offers = {{.server_window_bits = 10}};
+             return answered(extended("permessage-deflate"), one);
+         }},
+        {Errc::compression_window, [] { return answered(extended("permessage-deflate; client_max_window_bits=8")); }},
+        {Errc::compressed_data, [] { return received("\xc1\x01\x07", deflate); }},
+        {Errc::compression_ratio,
+         [] {
+             Config one = config();
+             one.limits.max_message_size = 1u << 20u;
+             one.compression.max_ratio = 10;
+             return received(bomb(), deflate, one);
+         }},
         {Errc::subprotocol_not_offered, [] { return answered(switching(good + "Sec-WebSocket-Protocol: x\r\n")); }},
         {Errc::duplicate_header, [] { return answered(switching(good + "Sec-WebSocket-Accept: x\r\n")); }},
         {Errc::upgrade_eof,

@@ -900,7 +900,8 @@ TEST(SessionTest, EveryViolationIsAnsweredWithItsCode) {
 
 TEST(SessionTest, EveryRowOfAViolationIsTested) {
     for (const ErrorRow& row : error_table()) {
-        if (row.condition != Condition::protocol_violation) continue;
+        if (row.condition != Condition::protocol_violation || row.code == Errc::compressed_data)
+            continue;  // deflate_test
         const std::vector<Violation> all = violations();
         const auto found =
             std::find_if(all.begin(), all.end(), [&](const Violation& each) { return each.error == row.code; });

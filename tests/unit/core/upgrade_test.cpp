@@ -103,7 +103,7 @@ std::string request_of(const Config& config, std::string_view url = server_url) 
 }
 
 TEST(UpgradeRequest, Plain) {
-    EXPECT_EQ(request_of({}),
+    EXPECT_EQ(request_of({.compression = {.enabled = false}}),
               "GET /chat HTTP/1.1\r\n"
               "Host: example.org\r\n"
               "Upgrade: websocket\r\n"
@@ -126,6 +126,7 @@ TEST(UpgradeRequest, WithEverything) {
               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
               "Sec-WebSocket-Version: 13\r\n"
               "Sec-WebSocket-Protocol: chat.v2, chat\r\n"
+              "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
               "Origin: https://example.com\r\n"
               "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"
               "User-Agent: tern\r\n"
@@ -138,7 +139,8 @@ TEST(UpgradeRequest, WithEverything) {
 TEST(UpgradeRequest, TheUsersOwnAgentAndAuthorizationReplaceOurs) {
     const Config config{.headers = {{"user-agent", "mine"}, {"AUTHORIZATION", "Bearer x"}}};
     const std::string request = request_of(config, "ws://user:password@h/");
-    EXPECT_NE(request.find("13\r\nuser-agent: mine\r\nAUTHORIZATION: Bearer x\r\n\r\n"), std::string::npos) << request;
+    EXPECT_NE(request.find("bits\r\nuser-agent: mine\r\nAUTHORIZATION: Bearer x\r\n\r\n"), std::string::npos)
+        << request;
     EXPECT_EQ(request.find("User-Agent"), std::string::npos);
     EXPECT_EQ(request.find("Basic"), std::string::npos);
 }
@@ -351,9 +353,13 @@ INSTANTIATE_TEST_SUITE_P(
                 {}},
 
         Refused{"extension",
-                switching("Sec-WebSocket-Extensions: permessage-deflate; x=1\r\n"),
+                switching("Sec-WebSocket-Extensions: permessage-bzip2; x=1\r\n"),
                 Errc::extension_not_offered,
-                {"expected none", "permessage-deflate; x=1"}},
+                {"expected \"permessage-deflate\"", "permessage-bzip2; x=1"}},
+        Refused{"compression_parameter",
+                switching("Sec-WebSocket-Extensions: permessage-deflate; x=1\r\n"),
+                Errc::compression_parameter,
+                {"\"x\"", "permessage-deflate; x=1"}},
         Refused{"extension_in_second_line",
                 switching("Sec-WebSocket-Extensions:\r\nsec-websocket-extensions: , x\r\n"),
                 Errc::extension_not_offered,

@@ -52,7 +52,8 @@ std::string unquoted(std::string_view text) {
     text = text.substr(1, text.size() - 2);
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '"') return {};
-        if (text[i] == '\\' && ++i == text.size()) return {};
+        if (text[i] == '\\') ++i;
+        if (i == text.size()) return {};
         value += text[i];
     }
     return value;

@@ -1,5 +1,5 @@
 // The testee for the public Autobahn fuzzing server, see docs/autobahn.md:
-//     tern-autobahn BASE_URL AGENT [first [last]]
+//     tern-autobahn [--offer=default|alone|small|several|none] BASE_URL AGENT [first [last]]
 #include <charconv>
 #include <chrono>
 #include <future>
@@ -26,8 +26,30 @@ std::string percent_encoded(std::string_view text) {
     return encoded;
 }
 
+/// What is offered of permessage-deflate.
+tern::Compression offers = {};
+
+/// False: there is no such variant.
+bool choose_offers(std::string_view variant) {
+    const tern::CompressionOffer alone{.server_context_takeover = false, .client_context_takeover = false};
+    const tern::CompressionOffer small{.server_window_bits = 9, .client_window_bits = 9};
+    if (variant == "alone") {
+        offers.offers = {alone};
+    } else if (variant == "small") {
+        offers.offers = {small};
+    } else if (variant == "several") {
+        offers.offers = {small, alone, {}};
+    } else if (variant == "none") {
+        offers.enabled = false;
+    } else {
+        return variant == "default";
+    }
+    return true;
+}
+
 tern::Config config(std::string url) {
     return {.url = std::move(url),
+            .compression = offers,
             .limits = {.max_message_size = 64u << 20u},
             .keepalive = {.interval = 0ms},
             .reconnect = {.enabled = false}};
@@ -77,8 +99,15 @@ std::string run_case(const std::string& url) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    constexpr std::string_view option = "--offer=";
+    if (argc > 1 && std::string_view(argv[1]).starts_with(option)) {
+        if (!choose_offers(std::string_view(argv[1]).substr(option.size()))) argc = 0;
+        ++argv;
+        --argc;
+    }
     if (argc < 3 || argc > 5) {
-        fmt::print(stderr, "usage: tern-autobahn BASE_URL AGENT [first [last]]\n");
+        fmt::print(stderr,
+                   "usage: tern-autobahn [--offer=default|alone|small|several|none] BASE_URL AGENT [first [last]]\n");
         return 2;
     }
     const std::string base = argv[1];

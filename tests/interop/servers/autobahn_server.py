@@ -1,7 +1,7 @@
 """A small stand-in for the Autobahn fuzzing server: the same URLs, fewer cases, the same strictness.
 
 autobahn_server.py TESTEE   runs `TESTEE ws://127.0.0.1:PORT tern` against itself, judges every case, and exits with
-                            status 0 if all of them passed.
+                            status 0 if all of them passed; then the cases of compression once more with each offer.
 
 A case sends frames and says what has to come back: messages, pongs, and the close code with which the testee ends. The
 codec here is written for this file alone.
@@ -13,6 +13,7 @@ import hashlib
 import struct
 import sys
 import urllib.parse
+import zlib
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
@@ -40,8 +41,10 @@ class Case:
     `ends` is None where the testee has no reason to end: then the server closes with 1000 and wants 1000 back.
     """
 
-    def __init__(self, name, send, expect, ends=None, cut=0):
+    def __init__(self, name, send, expect, ends=None, cut=0, answer=None):
+        """`answer`: of the parameters of permessage-deflate, as a function of what was offered; None: no compression."""
         self.name, self.send, self.expect, self.ends, self.cut = name, send, expect, ends, cut
+        self.answer = answer
 
 
 def echoes(section):
@@ -149,20 +152,139 @@ def large():
     yield Case("10 fragments of an answer", frame(TEXT, b"*" * 65536), [(TEXT, b"*" * 65536)], cut=1300)
 
 
-CASES = [*echoes("1"), *pings(), *reserved(), *fragmentation(), *utf8(), *closing(), *large()]
+def offered(request):
+    """The offers of permessage-deflate, each a dict of parameters (None: without a value)."""
+    value = next((line[26:] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Extensions: ")), "")
+    offers = []
+    for offer in value.split(","):
+        name, *parameters = [part.strip() for part in offer.split(";")]
+        if name == "permessage-deflate":
+            pairs = [(one.split("=") + [None])[:2] for one in parameters]
+            offers.append({key: bits and int(bits) for key, bits in pairs})
+    return offers
+
+
+def accepting(alone=False, bits=0):
+    """A server that accepts the first offer it can, and wants of the client what it is told here."""
+
+    def answer(offers):
+        for offer in offers:
+            if bits and "client_max_window_bits" not in offer:
+                continue
+            parameters = {}
+            if "server_no_context_takeover" in offer:
+                parameters["server_no_context_takeover"] = None
+            if "server_max_window_bits" in offer:
+                parameters["server_max_window_bits"] = offer["server_max_window_bits"]
+            if alone:
+                parameters["client_no_context_takeover"] = None
+            if bits:
+                parameters["client_max_window_bits"] = min(bits, offer["client_max_window_bits"] or 15)
+            return parameters
+        return None
+
+    return answer
+
+
+class Deflated:
+    """A message to be compressed when the parameters are known. `split`: into fragments of so many bytes."""
+
+    def __init__(self, opcode, payload, split=0, final_block=False):
+        self.opcode, self.payload, self.split, self.final_block = opcode, payload, split, final_block
+
+    def frames(self, codec):
+        data = codec.compress(self.payload, self.final_block)
+        if not self.split:
+            return frame(self.opcode, data, rsv=4)
+        pieces = [data[i : i + self.split] for i in range(0, len(data), self.split)]
+        out = b""
+        for i, piece in enumerate(pieces):
+            out += frame(CONT if i else self.opcode, piece, fin=i + 1 == len(pieces), rsv=0 if i else 4)
+        return out
+
+
+class Codec:
+    """permessage-deflate on the server's side."""
+
+    def __init__(self, parameters, offer):
+        self.server_alone = "server_no_context_takeover" in parameters
+        self.client_alone = "client_no_context_takeover" in parameters or "client_no_context_takeover" in offer
+        self.server_bits = parameters.get("server_max_window_bits", 15)
+        client_bits = parameters.get("client_max_window_bits", offer.get("client_max_window_bits") or 15)
+        self.client_bits = client_bits or 15
+        self.deflater = self.inflater = None
+
+    def compress(self, payload, final_block=False):
+        if self.deflater is None or self.server_alone:
+            self.deflater = zlib.compressobj(6, zlib.DEFLATED, -max(9, self.server_bits))
+        if not payload:
+            return b"\0"
+        data = self.deflater.compress(payload)
+        if final_block:
+            data += self.deflater.flush(zlib.Z_FINISH) + b"\0"
+            self.deflater = None
+            return data
+        return (data + self.deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    def inflate(self, data):
+        if self.inflater is None or self.client_alone:
+            self.inflater = zlib.decompressobj(-self.client_bits)
+        return self.inflater.decompress(data + b"\0\0\xff\xff")
+
+
+PROSE = b"".join(b"{\"id\": %d, \"name\": \"tern %d\", \"price\": %d.5}, " % (i, i * 7919 % 1000, i * 31 % 97) for i in range(3000))
+NOISE = b"".join(hashlib.sha1(b"%d" % i).digest() for i in range(7000))
+
+
+def compressed():
+    """In the spirit of sections 12 (kinds of data and sizes) and 13 (parameters)."""
+    kinds = (("text", TEXT, PROSE), ("noise", BINARY, NOISE), ("zeros", BINARY, b"\0" * 200000), ("ascii", TEXT, b"*" * 200000))
+    for name, opcode, data in kinds:
+        for size in (16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072):
+            for split in (0, 256):
+                messages = [data[i * 7 : i * 7 + size] for i in range(8)]
+                send = [Deflated(opcode, one, split) for one in messages]
+                yield Case(f"12 {name} {size} split {split}", send, [(opcode, one) for one in messages], answer=accepting())
+    for alone in (False, True):
+        for bits in (0, 9, 15):
+            for size in (16, 256, 4096, 65536):
+                messages = [PROSE[i * 13 : i * 13 + size] for i in range(10)]
+                send = [Deflated(TEXT, one) for one in messages]
+                yield Case(f"13 alone {alone}, {bits} bits, {size}", send, [(TEXT, one) for one in messages],
+                           answer=accepting(alone, bits))
+    hello = (TEXT, b"Hello")
+    yield Case("13 plain and compressed", [Deflated(TEXT, b"Hello"), frame(TEXT, "Hello"), Deflated(TEXT, b"Hello")],
+               [hello] * 3, answer=accepting())
+    yield Case("13 empty", [Deflated(TEXT, b""), Deflated(TEXT, b"Hello")], [(TEXT, b""), hello], answer=accepting())
+    yield Case("13 final block", [Deflated(TEXT, b"Hello", final_block=True), Deflated(TEXT, b"Hello")], [hello] * 2,
+               answer=accepting())
+    yield Case("13 octet-wise", [Deflated(TEXT, PROSE[:2000])], [(TEXT, PROSE[:2000])], cut=1, answer=accepting())
+    yield Case("13 rsv1 on ping", [frame(PING, "x", rsv=4)], [], 1002, answer=accepting())
+    yield Case("13 rsv1 on a continuation", [frame(TEXT, "x", fin=False), frame(CONT, "x", rsv=4)], [], 1002,
+               answer=accepting())
+    yield Case("13 rsv2", [frame(TEXT, "x", rsv=2)], [], 1002, answer=accepting())
+    yield Case("13 not deflate", [frame(TEXT, b"\x07\x07\x07", rsv=4)], [], 1007, answer=accepting())
+    yield Case("13 not UTF-8 inside", [Deflated(TEXT, b"Hello\xff")], [], 1007, answer=accepting())
+    yield Case("13 bomb", [Deflated(BINARY, bytes(70 << 20))], [], 1009, answer=accepting())
+
+
+CASES = [*echoes("1"), *pings(), *reserved(), *fragmentation(), *utf8(), *closing(), *large(), *compressed()]
+FIRST_COMPRESSED = next(i for i, case in enumerate(CASES, 1) if case.answer)
 
 
 class Testee:
     """The testee's end of one connection: frames in, judged for form."""
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader, writer, codec=None):
         self.reader, self.writer = reader, writer
         self.message = None
+        self.codec = codec
 
     async def frame(self):
         first, second = await self.reader.readexactly(2)
         assert second & 0x80, "a frame of the testee is not masked"
-        assert first & 0x70 == 0, "a frame of the testee has reserved bits"
+        assert first & 0x30 == 0, "a frame of the testee has reserved bits"
+        assert first & 0x40 == 0 or (self.codec and first & 0x0F in (TEXT, BINARY)), "RSV1 where it must not be"
         length = second & 0x7F
         if length == 126:
             length = struct.unpack("!H", await self.reader.readexactly(2))[0]
@@ -174,26 +296,28 @@ class Testee:
         payload = await self.reader.readexactly(length)
         mask = (key * (length // 4 + 1))[:length]
         payload = (int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")).to_bytes(length, "big")
-        return first & 0x80 != 0, first & 0x0F, payload
+        return first & 0x80 != 0, first & 0x0F, payload, first & 0x40 != 0
 
     async def event(self):
         """The next message, pong or close."""
         while True:
-            fin, opcode, payload = await self.frame()
+            fin, opcode, payload, deflated = await self.frame()
             if opcode in (CLOSE, PING, PONG):
                 assert fin and len(payload) <= 125, "a control frame of the testee is malformed"
                 return opcode, payload
             assert (opcode == CONT) == (self.message is not None), "fragments of the testee are out of order"
-            kind, before = self.message or (opcode, b"")
-            self.message = (kind, before + payload)
+            kind, before, deflated = self.message or (opcode, b"", deflated)
+            self.message = (kind, before + payload, deflated)
             if fin:
-                done, self.message = self.message, None
-                return done
+                (kind, whole, deflated), self.message = self.message, None
+                return kind, self.codec.inflate(whole) if deflated else whole
 
 
 async def play(case, testee):
     async def send():
         data = case.send
+        if not isinstance(data, bytes):
+            data = b"".join(one if isinstance(one, bytes) else one.frames(testee.codec) for one in data)
         step = case.cut or len(data)
         for at in range(0, len(data), step):
             testee.writer.write(data[at : at + step])
@@ -243,9 +367,13 @@ class Server:
         digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         writer.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n"
         )
-        testee = Testee(reader, writer)
+        codec = None
+        if target.path == "/runCase":
+            codec = self.negotiate(CASES[int(urllib.parse.parse_qs(target.query)["case"][0]) - 1], request, writer)
+        writer.write(b"\r\n")
+        testee = Testee(reader, writer, codec)
         if target.path == "/getCaseCount":
             writer.write(frame(TEXT, str(len(CASES))))
         if target.path == "/runCase":
@@ -256,6 +384,16 @@ class Server:
         await testee.event()
         if target.path == "/updateReports":
             self.reported.set()
+
+    def negotiate(self, case, request, writer):
+        offers = offered(request)
+        parameters = case.answer(offers) if case.answer else None
+        if parameters is None:
+            return None
+        offer = next(one for one in offers if case.answer([one]) == parameters)
+        text = "".join(f"; {key}" if bits is None else f"; {key}={bits}" for key, bits in parameters.items())
+        writer.write(f"Sec-WebSocket-Extensions: permessage-deflate{text}\r\n".encode())
+        return Codec(parameters, offer)
 
     async def judge(self, number, testee):
         verdict = "no answer in time"
@@ -270,22 +408,30 @@ class Server:
         self.verdicts[number] = verdict
 
 
-async def main(testee):
+async def run(testee, variant, first):
+    """Plays the cases from `first` on; the number of failures."""
     judge = Server()
-    server = await asyncio.start_server(judge.serve, "127.0.0.1", 0, limit=64 << 20)
+    server = await asyncio.start_server(judge.serve, "127.0.0.1", 0, limit=128 << 20)
     port = server.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        testee, f"ws://127.0.0.1:{port}", "tern test", stdout=asyncio.subprocess.DEVNULL
+        testee, f"--offer={variant}", f"ws://127.0.0.1:{port}", "tern test", str(first), stdout=asyncio.subprocess.DEVNULL
     )
     status = await process.wait()
     failed = 0
-    for number, case in enumerate(CASES, 1):
+    for number, case in enumerate(CASES[first - 1 :], first):
         verdict = judge.verdicts.get(number, "was not run")
         if verdict:
             failed += 1
             print(f"FAILED {number} {case.name}: {verdict}")
-    print(f"{len(CASES) - failed} cases passed, {failed} failed")
-    return 1 if failed or status or not judge.reported.is_set() else 0
+    print(f"offer {variant}: {len(CASES) - first + 1 - failed} cases passed, {failed} failed")
+    return failed + (1 if status or not judge.reported.is_set() else 0)
+
+
+async def main(testee):
+    failed = await run(testee, "default", 1)
+    for variant in ("alone", "small", "several"):
+        failed += await run(testee, variant, FIRST_COMPRESSED)
+    return 1 if failed else 0
 
 
 sys.exit(asyncio.run(main(sys.argv[1])))

@@ -203,12 +203,12 @@ MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
     if (!inflate_room(room)) return fail(no_memory());
     std::span<std::byte> left = room;
     bool done = false;
-    const Step step = inflate(input, frame_.fin && size == remaining_, left, done);
+    const Errc error = inflate(input, frame_.fin && size == remaining_, left, done);
     in.consume(size - input.size());
     remaining_ -= size - input.size();
     compressed_size_ += size - input.size();
-    if (step == Step::failed) return step;
 
+    // What was made before a fault is judged first, so that the verdict does not depend on how the bytes arrive.
     const Bytes made = room.first(room.size() - left.size());
     if (made.data() == &beyond_ && !made.empty()) {
         return fail(Errc::message_too_big, "it inflates to more than " + std::to_string(max_message_size_) + " bytes");
@@ -220,6 +220,7 @@ MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
                                                  std::to_string(max_ratio_) + " times as much");
     }
     if (message_ == Opcode::text && !check_text(made, done)) return fail(Errc::text_not_utf8);
+    if (error != Errc{}) return fail(error);
     inflate_more_ = left.empty() && !done;
     return deliver_inflated(made, done, event);
 }
@@ -245,11 +246,10 @@ bool MessageReader::inflate_room(std::span<std::byte>& room) {
 }
 
 /// `last`: the message ends with `in`.
-MessageReader::Step MessageReader::inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done) {
+Errc MessageReader::inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done) {
     Errc error = inflater_->advance(in, out);
     if (error == Errc{} && last && in.empty() && !out.empty()) error = inflater_->finish(out, done);
-    if (error == Errc::out_of_memory) error = no_memory();
-    return error == Errc{} ? Step::again : fail(error);
+    return error == Errc::out_of_memory ? no_memory() : error;
 }
 
 MessageReader::Step MessageReader::deliver_inflated(Bytes bytes, bool done, Event& event) {

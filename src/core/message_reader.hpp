@@ -81,7 +81,7 @@ private:
     Step deliver_chunk(Bytes bytes, Event& event);
     Step append(Bytes bytes, Event& event);
     Step read_compressed(Buffer& in, Event& event);
-    Step inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done);
+    Errc inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done);
     bool inflate_room(std::span<std::byte>& room);
     Step deliver_inflated(Bytes bytes, bool done, Event& event);
     Step deliver_assembled(Event& event);

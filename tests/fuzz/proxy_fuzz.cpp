@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,9 +81,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Url url;
     if (parse_url("ws://host.example/", url)) std::abort();
     FixedCrypto crypto;
+    const std::optional<Address> no_address;
     const auto make = [&]() -> std::unique_ptr<Handshaker> {
         if (data[0] % 4u < 2) return std::make_unique<ProxyConnect>(config, proxy, url, crypto);
-        return std::make_unique<ProxySocks5>(proxy, url, std::nullopt);
+        return std::make_unique<ProxySocks5>(proxy, url, no_address);
     };
     const std::string_view text(reinterpret_cast<const char*>(data + 2), size - 2);
     const Outcome whole = run(*make(), text, 1024);

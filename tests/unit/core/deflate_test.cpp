@@ -514,6 +514,17 @@ TEST(InflaterTest, TextFailsAtItsFirstImpossibleByte) {
     EXPECT_EQ(every_way(compressed(wire::binary, peer.compress("\xff"))).messages, Messages{"\xff"});
 }
 
+TEST(InflaterTest, TheFirstFaultIsTheVerdict) {
+    // Text that goes wrong, and behind it a block that is none: the same verdict however the bytes arrive.
+    const std::string stored = "\x00\x03\x00\xfc\xff"s;
+    EXPECT_EQ(every_way(compressed(wire::text, stored + "a\xff"
+                                                        "b\x07\x07"s))
+                  .end,
+              "text_not_utf8");
+    EXPECT_EQ(every_way(compressed(wire::binary, stored + "abc\x07\x07"s), {.limit = 2}).end, "message_too_big");
+    EXPECT_EQ(every_way(compressed(wire::binary, stored + "abc\x07\x07"s)).end, "compressed_data");
+}
+
 TEST(InflaterTest, TheLimitIsExact) {
     for (const std::size_t limit :
          {std::size_t{1}, std::size_t{100}, std::size_t{4096}, std::size_t{16384}, std::size_t{20000}}) {

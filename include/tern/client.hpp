@@ -1,4 +1,4 @@
-// Client: a WebSocket client with a thread of its own.
+// Client: a WebSocket client with a thread of its own, or on a Loop (tern/loop.hpp) that it shares with others.
 //
 // With handlers:
 //     tern::Client client{{.url = "ws://localhost:9001"}};
@@ -27,6 +27,8 @@
 #include <tern/message.hpp>
 
 namespace tern {
+
+class Loop;
 
 /// A message that owns its bytes; the result of `Client::receive`.
 struct Message {
@@ -91,7 +93,8 @@ private:
 /// A WebSocket client.
 ///
 /// Threads: every function may be called from any thread and from inside a handler, unless it says otherwise. Handlers
-/// run one at a time on the client's own thread, with no lock held. docs/threads.md has the table.
+/// run one at a time on the client's own thread or its thread of the loop, with no lock held. docs/threads.md has the
+/// table. "Inside a handler" means, for clients on a loop, any handler on the same thread.
 ///
 /// Handlers may throw: what they throw becomes a call of the `on_error` handler with `handler_threw`, and the client
 /// goes on. An exception out of `on_error` itself is dropped.
@@ -101,7 +104,11 @@ private:
 /// is called inside that handler. Handlers run until then: declare what they refer to before the client.
 class Client {
 public:
+    /// With a thread of its own.
     explicit Client(Config config);
+    /// On one of the loop's threads, together with other clients; so a handler that takes its time holds them up. The
+    /// loop may be destroyed first.
+    Client(Loop& loop, Config config);
     /// As `stop()`, and then frees everything.
     ~Client();
     Client(Client&&) noexcept;

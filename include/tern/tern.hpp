@@ -4,5 +4,6 @@
 #include <tern/client.hpp>
 #include <tern/config.hpp>
 #include <tern/error.hpp>
+#include <tern/loop.hpp>
 #include <tern/message.hpp>
 #include <tern/trace.hpp>

@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 
+#include "loop.hpp"
 #include "runner.hpp"
 
 namespace tern {
@@ -45,7 +46,11 @@ struct PendingAttempt::State {
 
 class Client::Impl final : public driver::Runner {
 public:
-    explicit Impl(Config config) : Runner(std::make_shared<driver::Engine>(), std::move(config)) {}
+    /// On an engine of its own, which ends with it.
+    Impl(std::shared_ptr<driver::ThreadEngine> own, Config config)
+        : Runner(own, std::move(config)), own_engine_(std::move(own)) {}
+    /// On the engine of a loop.
+    Impl(std::shared_ptr<driver::Engine> engine, Config config) : Runner(std::move(engine), std::move(config)) {}
 
     template <class Handler>
     std::error_code set(Handler& slot, Handler handler) {
@@ -80,6 +85,9 @@ private:
     void call_handlers(const Event& event);
     void report_exception(const char* what) noexcept;
     void keep(MessageView message);
+    void forget_handlers();
+
+    std::shared_ptr<driver::ThreadEngine> own_engine_;  ///< Null on the engine of a loop.
 
     // Shared by the loop and the blocking calls.
     mutable std::mutex mutex_;
@@ -138,14 +146,28 @@ std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
 }
 
 void Client::Impl::shut_down() {
-    if (on_loop_thread()) {
+    const bool inside = on_loop_thread();
+    if (inside) {
         mute();
         begin_stop(config().timeouts.stop);
     } else if (stop(config().timeouts.stop)) {
         mute();
         wait_until_idle(std::nullopt);
     }
-    finish_engine();
+    if (own_engine_ != nullptr) own_engine_->finish(inside);
+    mute();
+    // What the handlers hold goes now, unless one of them is running; then it goes with the last of the connection.
+    if (!inside || !in_handler()) forget_handlers();
+}
+
+void Client::Impl::forget_handlers() {
+    on_message = nullptr;
+    on_chunk = nullptr;
+    on_open = nullptr;
+    on_close = nullptr;
+    on_error = nullptr;
+    on_event = nullptr;
+    before_attempt = nullptr;
 }
 
 // --- events --------------------------------------------------------------------------------------------------------
@@ -276,7 +298,9 @@ Attempt& PendingAttempt::operator*() noexcept { return state_->attempt; }
 void PendingAttempt::go() { state_->answer({}); }
 void PendingAttempt::fail(std::string why) { state_->answer({Errc::prepare_failed, Phase::prepare, std::move(why)}); }
 
-Client::Client(Config config) : impl_(std::make_shared<Impl>(std::move(config))) {}
+Client::Client(Config config)
+    : impl_(std::make_shared<Impl>(std::make_shared<driver::ThreadEngine>(), std::move(config))) {}
+Client::Client(Loop& loop, Config config) : impl_(std::make_shared<Impl>(loop.impl_->engine(), std::move(config))) {}
 Client::~Client() {
     if (impl_ != nullptr) impl_->shut_down();
 }

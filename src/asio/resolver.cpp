@@ -85,7 +85,7 @@ Answer look_up(const std::string& host, std::uint16_t port, IpVersion version, i
 }
 
 void post_answer(Engine& engine, Resolved resolved, Answer answer) {
-    asio::post(engine.io(), [resolved = std::move(resolved), answer = std::move(answer)]() mutable {
+    asio::post(engine.executor(), [resolved = std::move(resolved), answer = std::move(answer)]() mutable {
         resolved(std::move(answer.addresses), std::move(answer.error));
     });
 }

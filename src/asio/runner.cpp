@@ -60,7 +60,14 @@ Runner::Runner(std::shared_ptr<Engine> engine, Config config)
     : config_(std::move(config)),
       engine_(std::move(engine)),
       core_(config_, default_crypto()),
-      timer_(engine_->io().get_executor()) {}
+      timer_(engine_->executor()) {
+    engine_->count_runner(1);
+}
+
+Runner::~Runner() {
+    if (entered_) engine_->leave(*this);
+    engine_->count_runner(-1);
+}
 
 // --- any thread ----------------------------------------------------------------------------------------------------
 
@@ -68,12 +75,14 @@ Error Runner::start(StartMode mode) {
     const Lock lock(mutex_);
     const bool prepared = asks();
     // A handler of the last event may begin the next life already.
-    const bool over = engine_->on_thread() && core_.state() == State::idle && !start_;
+    const bool over = in_handler_ && engine_->on_thread() && core_.state() == State::idle && !start_;
     if (running_ && !over) return Errc::already_started;
     // Reads certificates and keys too; taking events, which needs no lock, has nothing to do with those.
     if (Error error = core_.load(prepared)) return error;
     if (Error error = check_socket(config_)) return error;
-    if (!engine_->run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
+    if (std::exchange(entered_, false)) engine_->leave(*this);
+    if (Error error = engine_->enter(*this)) return error;
+    entered_ = true;
     running_ = true;
     stopping_ = false;
     start_ = mode;
@@ -264,11 +273,13 @@ Stats Runner::stats() const {
 }
 
 void Runner::answer(StreamId id, Attempt attempt, Error error) {
+    const Lock lock(mutex_);
+    if (!running_) return;  // the loop may have ended
     // To the loop, because what follows is of the group `whole`: it must not meet events that are being taken.
-    asio::post(engine_->io(),
+    asio::post(engine_->executor(),
                [self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
                    {
-                       const Lock lock(self->mutex_);
+                       const Lock inner(self->mutex_);
                        self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
                    }
                    self->pump();
@@ -277,12 +288,17 @@ void Runner::answer(StreamId id, Attempt attempt, Error error) {
 
 void Runner::wake() {
     const Lock lock(mutex_);
-    post_pump();
+    if (running_) post_pump();
+}
+
+bool Runner::in_handler() const {
+    const Lock lock(mutex_);
+    return in_handler_;
 }
 
 void Runner::post_pump() {
     if (std::exchange(woken_, true)) return;
-    asio::post(engine_->io(), [self = shared_from_this()] { self->pump(); });
+    asio::post(engine_->executor(), [self = shared_from_this()] { self->pump(); });
 }
 
 // --- the loop's thread ---------------------------------------------------------------------------------------------
@@ -344,6 +360,7 @@ void Runner::follow_intents(TimePoint now) {
 void Runner::note_end_of_life() {
     if (running_ && !start_ && core_.state() == State::idle) {
         running_ = false;
+        if (std::exchange(entered_, false)) engine_->leave(*this);
         drop_at_.reset();
         on_idle();
         // A timer that is left would keep the loop from ending.
@@ -399,7 +416,7 @@ void Runner::run(const Command& command) {
 void Runner::start_asking(const Command& command) {
     // A handler runs without the lock. By then the attempt may have been given up.
     asking_ = command.id;
-    asio::post(engine_->io(), [self = shared_from_this(), command] {
+    asio::post(engine_->executor(), [self = shared_from_this(), command] {
         {
             const Lock lock(self->mutex_);
             if (self->muted_ || self->asking_ != command.id) return;
@@ -427,7 +444,7 @@ void Runner::start_resolve(const Command& command) {
 }
 
 void Runner::start_connect(const Command& command) {
-    auto& stream = streams_.emplace_back(std::make_unique<Stream>(command.id, engine_->io()));
+    auto& stream = streams_.emplace_back(std::make_unique<Stream>(command.id, engine_->executor()));
     const auto report = [self = shared_from_this(), id = command.id](const std::error_code& error) {
         {
             const Lock lock(self->mutex_);
@@ -442,7 +459,7 @@ void Runner::start_connect(const Command& command) {
         config_.socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_.socket.unix_path);
     const std::error_code error = prepare(stream->socket, endpoint, config_.socket);
     if (error) {
-        asio::post(engine_->io(), [report, error] { report(error); });
+        asio::post(engine_->executor(), [report, error] { report(error); });
         return;
     }
     stream->socket.async_connect(endpoint, report);

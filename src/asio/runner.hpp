@@ -35,7 +35,7 @@ public:
     Runner(std::shared_ptr<Engine> engine, Config config);
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;
-    virtual ~Runner() = default;
+    virtual ~Runner();
 
     // Any thread, handlers included.
     Error start(StartMode mode);
@@ -62,8 +62,8 @@ public:
     void answer(StreamId id, Attempt attempt, Error error);
     /// Makes the loop look after the core soon.
     void wake();
-    /// Lets the loop's thread end, and waits for it unless called there. The last call; nothing may be running.
-    void finish_engine() { engine_->finish(); }
+    /// Is an event being delivered? Only on the loop's thread.
+    [[nodiscard]] bool in_handler() const;
     [[nodiscard]] const Config& config() const noexcept { return config_; }
     [[nodiscard]] State state() const;
     [[nodiscard]] Stats stats() const;
@@ -84,12 +84,12 @@ protected:
     [[nodiscard]] virtual bool ready_for_event() = 0;
 
 private:
-    using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
-                                             asio::io_context::executor_type>;
+    friend class ThreadEngine;
+    using Timer = asio::steady_timer;
     using Lock = std::unique_lock<std::mutex>;
 
     struct Stream {
-        Stream(StreamId number, asio::io_context& io) : id(number), socket(io.get_executor()) {}
+        Stream(StreamId number, const asio::any_io_executor& executor) : id(number), socket(executor) {}
 
         StreamId id;
         StreamSocket socket;
@@ -124,7 +124,8 @@ private:
     Stream* find(StreamId id);
 
     const Config config_;
-    std::shared_ptr<Engine> engine_;
+    const std::shared_ptr<Engine> engine_;
+    std::size_t place_ = 0;  ///< In the engine's list of lives.
 
     /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;
     /// receiving never waits for it.
@@ -150,6 +151,7 @@ private:
 
     bool running_ = false;     ///< From `start` until the last event of the life was delivered.
     bool stopping_ = false;    ///< From `begin_stop` until the next `start`.
+    bool entered_ = false;     ///< The engine knows of the life.
     bool in_handler_ = false;  ///< Events are being taken and delivered.
     std::atomic<bool> muted_ = false;
 };

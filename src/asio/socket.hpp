@@ -4,15 +4,13 @@
 #include <string>
 #include <system_error>
 
-#include <asio/basic_stream_socket.hpp>
 #include <asio/generic/stream_protocol.hpp>
-#include <asio/io_context.hpp>
 
 #include <tern/core.hpp>
 
 namespace tern::driver {
 
-using StreamSocket = asio::basic_stream_socket<asio::generic::stream_protocol, asio::io_context::executor_type>;
+using StreamSocket = asio::generic::stream_protocol::socket;
 using SocketEndpoint = asio::generic::stream_protocol::endpoint;
 
 [[nodiscard]] SocketEndpoint endpoint_of(const Address& address);

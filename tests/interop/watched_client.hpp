@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <tern/client.hpp>
+#include "driver_under_test.hpp"
 
 namespace tern::interop {
 

@@ -3,12 +3,14 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include <tern/client.hpp>
 #include <tern/core.hpp>
+#include <tern/loop.hpp>
 
 #include "driven_core.hpp"
 #include "fake_tls.hpp"
@@ -174,6 +176,13 @@ Error call_timeout() {
     EXPECT_FALSE(client.start());
     return client.receive(1ms).error();
 }
+Error loop_ended() {
+    auto loop = std::make_unique<Loop>();
+    Client client{*loop, config()};
+    loop.reset();
+    return client.start();
+}
+
 Error handlers_in_use() {
     Client client{{.url = "ws://127.0.0.1:1/"}};
     static_cast<void>(client.on_message([](MessageView) {}));
@@ -517,6 +526,7 @@ const std::map<Errc, std::function<Error()>>& triggers() {
         {Errc::handler_threw, thrown_by_handler},
         {Errc::would_deadlock, [] { return inside_handler([](Client& client) { return client.connect(); }); }},
         {Errc::handlers_in_use, handlers_in_use},
+        {Errc::loop_ended, loop_ended},
         {Errc::invalid_opcode, [] { return on_open([](auto& core) { return from(core->send(Opcode::ping, {})); }); }},
     };
     return table;

@@ -109,6 +109,10 @@ public:
     /// On one of the loop's threads, together with other clients; so a handler that takes its time holds them up. The
     /// loop may be destroyed first.
     Client(Loop& loop, Config config);
+    /// The same with a configuration that clients share, so that many of them need less memory; it must not change.
+    /// They share what TLS needs too: the certificates that are trusted, and the sessions to resume. Not null.
+    explicit Client(std::shared_ptr<const Config> config);
+    Client(Loop& loop, std::shared_ptr<const Config> config);
     /// As `stop()`, and then frees everything.
     ~Client();
     Client(Client&&) noexcept;

@@ -168,12 +168,31 @@ private:
     std::shared_ptr<core::Compressor> compressor_;  ///< While it works for this message, or holds its output.
 };
 
+/// Where the core takes the memory that bytes are received into, and where it gives it back to as soon as everything
+/// that has arrived is taken. Drivers of many clients lend all of them the same few blocks. Called by the functions of
+/// the groups `whole` and `receive`, and by the destructor of the core.
+class BufferPool {
+public:
+    BufferPool() = default;
+    BufferPool(const BufferPool&) = delete;
+    BufferPool& operator=(const BufferPool&) = delete;
+    virtual ~BufferPool() = default;
+
+    /// Memory of that size, uninitialised. Null: there is none.
+    [[nodiscard]] virtual std::byte* take(std::size_t size) noexcept = 0;
+    /// What `take` gave, with the same size.
+    virtual void give(std::byte* memory, std::size_t size) noexcept = 0;
+};
+
 /// The state machine of a client. Not thread-safe, see the groups at the top of this header. Neither throws nor calls
 /// back. Memory that it hands out says how long it stays.
 class ClientCore {
 public:
     /// The configuration is copied; `crypto` must outlive the core. Nothing is checked before `start`.
     ClientCore(Config config, Crypto& crypto);
+    /// The configuration is shared, and must not change; what TLS needs is shared by all cores that share it too.
+    /// `pool` must outlive the core; null: the core keeps memory of its own as long as a connection lasts.
+    ClientCore(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool = nullptr);
     ~ClientCore();
     ClientCore(const ClientCore&) = delete;
     ClientCore& operator=(const ClientCore&) = delete;
@@ -235,8 +254,11 @@ public:
     void on_connected(StreamId id, Error error, TimePoint now);
     /// Room for the next bytes from the network. It stays put until `rx_commit`. Empty when the stream cannot take any
     /// now: events have to be taken first. Do not read then, so that TCP slows the peer down.
+    ///
+    /// The memory is taken from the pool by this call. A driver that asks only when there is something to be read, and
+    /// ends the loan with `rx_commit(id, 0, now)` when there was nothing after all, makes idle clients small.
     [[nodiscard]] std::span<std::byte> rx_space(StreamId id);
-    /// `n` bytes were written to the beginning of `rx_space`.
+    /// `n` bytes were written to the beginning of `rx_space`; 0: nothing came, and the loan ends.
     void rx_commit(StreamId id, std::size_t n, TimePoint now);
     /// The peer ended its direction (read returned 0).
     void on_eof(StreamId id, TimePoint now);
@@ -256,6 +278,9 @@ public:
     /// Lets what was received take effect on what is sent (pongs, Close frames, failures) and brings timers up to date.
     /// Call it after taking events and after `close`. May make new events and commands.
     void settle(TimePoint now);
+    /// Gives back memory that is only kept for the next message; for a client that has been quiet for a while. It is
+    /// done before each ping of the keepalive too.
+    void trim() noexcept;
     /// Bytes for the network: up to `out.size()` pieces are filled in, their number is returned. They stay put until
     /// `tx_consume`, whatever is sent meanwhile. Group `send`.
     [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);

@@ -54,7 +54,8 @@ public:
     static constexpr std::size_t max_record = 17u << 10u;
 };
 
-/// Settings, trust, client certificate and the sessions to resume: shared by all connections of a client.
+/// Settings, trust, client certificate and the sessions to resume: shared by all connections of a client, and by
+/// clients that share a configuration.
 class Context {
 public:
     Context() = default;
@@ -77,6 +78,11 @@ public:
 
     /// Reads all the certificates and keys. Null, and `error` is set (`tls_configuration`), if one cannot be used.
     [[nodiscard]] virtual std::unique_ptr<Context> create(const Tls& settings, Error& error) = 0;
+    /// The same, perhaps shared with those who have asked with the same object of settings and still keep what they
+    /// got: clients that share a configuration. The object must outlive the result. Thread-safe.
+    [[nodiscard]] virtual std::shared_ptr<Context> share(const Tls& settings, Error& error) {
+        return create(settings, error);
+    }
     /// "OpenSSL 3.0.11", say.
     [[nodiscard]] virtual std::string name() const = 0;
 };

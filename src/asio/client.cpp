@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <exception>
+#include <list>
 #include <mutex>
 
 #include "loop.hpp"
@@ -47,10 +47,11 @@ struct PendingAttempt::State {
 class Client::Impl final : public driver::Runner {
 public:
     /// On an engine of its own, which ends with it.
-    Impl(std::shared_ptr<driver::ThreadEngine> own, Config config)
+    Impl(std::shared_ptr<driver::ThreadEngine> own, std::shared_ptr<const Config> config)
         : Runner(own, std::move(config)), own_engine_(std::move(own)) {}
     /// On the engine of a loop.
-    Impl(std::shared_ptr<driver::Engine> engine, Config config) : Runner(std::move(engine), std::move(config)) {}
+    Impl(std::shared_ptr<driver::Engine> engine, std::shared_ptr<const Config> config)
+        : Runner(std::move(engine), std::move(config)) {}
 
     template <class Handler>
     std::error_code set(Handler& slot, Handler handler) {
@@ -97,7 +98,7 @@ private:
     Error ending_;          ///< Why the last life ended.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
-    std::deque<Message> inbox_;
+    std::list<Message> inbox_;
     std::size_t inbox_bytes_ = 0;
 };
 
@@ -298,9 +299,12 @@ Attempt& PendingAttempt::operator*() noexcept { return state_->attempt; }
 void PendingAttempt::go() { state_->answer({}); }
 void PendingAttempt::fail(std::string why) { state_->answer({Errc::prepare_failed, Phase::prepare, std::move(why)}); }
 
-Client::Client(Config config)
+Client::Client(Config config) : Client(std::make_shared<const Config>(std::move(config))) {}
+Client::Client(std::shared_ptr<const Config> config)
     : impl_(std::make_shared<Impl>(std::make_shared<driver::ThreadEngine>(), std::move(config))) {}
-Client::Client(Loop& loop, Config config) : impl_(std::make_shared<Impl>(loop.impl_->engine(), std::move(config))) {}
+Client::Client(Loop& loop, Config config) : Client(loop, std::make_shared<const Config>(std::move(config))) {}
+Client::Client(Loop& loop, std::shared_ptr<const Config> config)
+    : impl_(std::make_shared<Impl>(loop.impl_->engine(), std::move(config))) {}
 Client::~Client() {
     if (impl_ != nullptr) impl_->shut_down();
 }

@@ -1,5 +1,6 @@
 #include "engine.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <system_error>
 #include <utility>
@@ -8,6 +9,11 @@
 
 namespace tern::driver {
 namespace {
+
+/// A client that has done nothing for that long, and at most for twice as long, is quiet.
+constexpr std::chrono::seconds sweep_interval{1};
+/// Clients that can be asked for bytes one after the other faster than the system can be asked about all of them.
+constexpr std::size_t most_direct = 8;
 
 /// Signals belong to the program's own threads.
 class SignalsBlocked {
@@ -27,39 +33,41 @@ private:
 
 }  // namespace
 
-ThreadEngine::ThreadEngine(std::unique_ptr<asio::io_context> io) : Engine(io->get_executor()), io_(std::move(io)) {}
+Engine::Engine(asio::any_io_executor executor) : executor_(std::move(executor)), sweeper_(executor_) {
+    gate_->engine_ = this;
+}
 
-Error ThreadEngine::enter(Runner& runner) {
+Engine::~Engine() {
+    const std::lock_guard lock(gate_->mutex_);
+    gate_->engine_ = nullptr;
+}
+
+Error Engine::enter(Runner& runner) {
     const std::lock_guard lock(mutex_);
     if (closed_) return Errc::loop_ended;
-    if (!thread_.joinable() && !run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
+    if (!run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
     runner.place_ = lives_.size();
     lives_.push_back(&runner);
+    life_count_ = lives_.size();
     return {};
 }
 
-void ThreadEngine::leave(Runner& runner) noexcept {
+void Engine::leave(Runner& runner) noexcept {
     const std::lock_guard lock(mutex_);
     lives_[runner.place_] = lives_.back();
     lives_[runner.place_]->place_ = runner.place_;
     lives_.pop_back();
+    life_count_ = lives_.size();
+    if (!lives_.empty()) return;
+    std::vector<Runner*>().swap(lives_);
+    // The timer would keep the loop from ending.
+    if (!sweeping_) return;
+    asio::post(executor_, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->sweeper_.cancel();
+    });
 }
 
-bool ThreadEngine::run() {
-    const SignalsBlocked blocked;  // inherited by the new thread
-    try {
-        thread_ = std::thread([self = std::static_pointer_cast<ThreadEngine>(shared_from_this())] {
-            self->id_ = std::this_thread::get_id();
-            self->io_->run();
-            self->id_ = std::thread::id();  // the system may give the number to another thread
-        });
-    } catch (const std::system_error&) {
-        return false;
-    }
-    return true;
-}
-
-std::vector<std::shared_ptr<Runner>> ThreadEngine::close() {
+std::vector<std::shared_ptr<Runner>> Engine::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     std::vector<std::shared_ptr<Runner>> running;
@@ -69,12 +77,93 @@ std::vector<std::shared_ptr<Runner>> ThreadEngine::close() {
     return running;
 }
 
+// --- giving memory back --------------------------------------------------------------------------------------------
+
+void Engine::note_activity(Runner& runner) {
+    const std::lock_guard lock(mutex_);
+    active_.push_back(runner.weak_from_this());
+    if (std::exchange(sweeping_, true)) return;
+    asio::post(executor_, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->arm_sweeper();
+    });
+}
+
+void Engine::arm_sweeper() {
+    sweeper_.expires_after(sweep_interval);
+    sweeper_.async_wait([weak = weak_from_this()](const std::error_code&) {
+        // When it was cancelled because the last life has ended, others may have begun already.
+        if (const auto self = weak.lock()) self->sweep();
+    });
+}
+
+/// Those that have been quiet since the last time give memory back; the others are asked again next time.
+void Engine::sweep() {
+    std::vector<std::weak_ptr<Runner>> active;
+    {
+        const std::lock_guard lock(mutex_);
+        active.swap(active_);
+    }
+    std::erase_if(active, [](const std::weak_ptr<Runner>& each) {
+        const std::shared_ptr<Runner> runner = each.lock();
+        return runner == nullptr || runner->trim_if_quiet();
+    });
+    {
+        const std::lock_guard lock(mutex_);
+        active_.insert(active_.end(), active.begin(), active.end());
+        sweeping_ = !active_.empty() && !lives_.empty();
+        if (!sweeping_) return active_.clear();
+    }
+    arm_sweeper();
+}
+
+void Engine::read_directly() {
+    // A runner may end meanwhile, and others may begin.
+    for (std::size_t i = 0;; ++i) {
+        std::shared_ptr<Runner> runner;
+        {
+            const std::lock_guard lock(mutex_);
+            if (i >= lives_.size()) return;
+            runner = lives_[i]->weak_from_this().lock();
+        }
+        if (runner != nullptr) runner->read_directly();
+    }
+}
+
+// --- an own thread -------------------------------------------------------------------------------------------------
+
+bool ThreadEngine::reads_directly() const noexcept { return spin_ && lives() <= most_direct; }
+
+bool ThreadEngine::run() {
+    if (thread_.joinable()) return true;
+    const SignalsBlocked blocked;  // inherited by the new thread
+    try {
+        thread_ = std::thread([self = std::static_pointer_cast<ThreadEngine>(shared_from_this())] { self->loop(); });
+    } catch (const std::system_error&) {
+        return false;
+    }
+    return true;
+}
+
+void ThreadEngine::loop() {
+    id_ = std::this_thread::get_id();
+    while (spin_ && !io.stopped()) {
+        if (lives() == 0) {
+            io.run_one();
+        } else {
+            io.poll();
+            read_directly();
+        }
+    }
+    io.run();
+    id_ = std::thread::id();  // the system may give the number to another thread
+}
+
 void ThreadEngine::finish(bool detached) {
+    static_cast<void>(close());
     work_.reset();
     std::thread thread;
     {
         const std::lock_guard lock(mutex_);
-        closed_ = true;
         thread = std::move(thread_);
     }
     if (!thread.joinable()) return;

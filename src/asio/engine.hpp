@@ -11,8 +11,12 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <tern/error.hpp>
+
+#include "block_cache.hpp"
 
 namespace tern::driver {
 
@@ -21,54 +25,98 @@ class Runner;
 /// Shared by the runners that live on it and by whoever may still post to it, so that a late answer finds it alive.
 class Engine : public std::enable_shared_from_this<Engine> {
 public:
-    explicit Engine(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    explicit Engine(asio::any_io_executor executor);
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
-    virtual ~Engine() = default;
+    virtual ~Engine();
+
+    /// The way in for threads that must not keep the engine alive, because it may belong to somebody else's loop.
+    class Gate {
+    public:
+        /// Posts it, unless the engine has gone.
+        template <class Function>
+        void post(Function function) {
+            const std::lock_guard lock(mutex_);
+            if (engine_ != nullptr) asio::post(engine_->executor(), std::move(function));
+        }
+
+    private:
+        friend class Engine;
+        std::mutex mutex_;
+        Engine* engine_ = nullptr;
+    };
+    [[nodiscard]] const std::shared_ptr<Gate>& gate() const noexcept { return gate_; }
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+    [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
     /// Is the caller inside something that runs here?
     [[nodiscard]] virtual bool on_thread() const noexcept = 0;
 
     /// A life begins: the engine keeps running until `leave`. An error if it cannot, or has ended.
-    [[nodiscard]] virtual Error enter(Runner& runner) = 0;
-    virtual void leave(Runner& runner) noexcept = 0;
+    [[nodiscard]] Error enter(Runner& runner);
+    void leave(Runner& runner) noexcept;
+    /// No life begins from now on. Returns those that are running, for the caller to end them.
+    [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();
+
+    /// Is this runner to be asked for bytes again and again, instead of waiting until there are some?
+    [[nodiscard]] virtual bool reads_directly() const noexcept { return false; }
+    /// The runner, which is in a life, has done something; it will be asked to trim when it has been quiet for a while.
+    /// Any thread, under the runner's lock.
+    void note_activity(Runner& runner);
 
     /// Runners, for spreading them.
     [[nodiscard]] std::size_t runners() const noexcept { return runners_.load(std::memory_order_relaxed); }
     void count_runner(int change) noexcept { runners_.fetch_add(static_cast<std::size_t>(change)); }
 
+protected:
+    /// Under the lock, when a life begins: false if there is no thread.
+    [[nodiscard]] virtual bool run() { return true; }
+    [[nodiscard]] std::size_t lives() const noexcept { return life_count_.load(std::memory_order_relaxed); }
+    /// Lets all runners read that are to do it directly. On the loop's thread.
+    void read_directly();
+
+    std::mutex mutex_;
+
 private:
+    void arm_sweeper();
+    void sweep();
+
     const asio::any_io_executor executor_;
+    const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+    BlockCache buffers_;
     std::atomic<std::size_t> runners_ = 0;
+    bool closed_ = false;
+    std::vector<Runner*> lives_;
+    std::atomic<std::size_t> life_count_ = 0;
+    std::vector<std::weak_ptr<Runner>> active_;
+    bool sweeping_ = false;       ///< The timer is set, or about to be.
+    asio::steady_timer sweeper_;  ///< Only touched on the loop's thread.
+};
+
+/// A base of its own, so that it outlives what else the engine has.
+struct OwnContext {
+    asio::io_context io{1};
 };
 
 /// An event loop and the thread that runs it; the thread begins with the first life.
-class ThreadEngine final : public Engine {
+class ThreadEngine final : private OwnContext, public Engine {
 public:
-    ThreadEngine() : ThreadEngine(std::make_unique<asio::io_context>(1)) {}
+    explicit ThreadEngine(bool spin = false) : Engine(io.get_executor()), spin_(spin) {}
 
     [[nodiscard]] bool on_thread() const noexcept override { return id_ == std::this_thread::get_id(); }
-    [[nodiscard]] Error enter(Runner& runner) override;
-    void leave(Runner& runner) noexcept override;
+    [[nodiscard]] bool reads_directly() const noexcept override;
 
-    /// No life begins from now on. Returns those that are running, for the caller to end them.
-    [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();
     /// Lets the thread end when nothing is under way any more, and waits for that unless `detached`. The last call.
     void finish(bool detached);
 
 private:
-    explicit ThreadEngine(std::unique_ptr<asio::io_context> io);
-    [[nodiscard]] bool run();
+    [[nodiscard]] bool run() override;
+    void loop();
 
-    std::unique_ptr<asio::io_context> io_;
-    asio::executor_work_guard<asio::io_context::executor_type> work_{io_->get_executor()};
+    asio::executor_work_guard<asio::io_context::executor_type> work_{io.get_executor()};
+    const bool spin_;
     std::atomic<std::thread::id> id_;
-
-    std::mutex mutex_;
     std::thread thread_;
-    bool closed_ = false;
-    std::vector<Runner*> lives_;
 };
 
 }  // namespace tern::driver

@@ -8,7 +8,7 @@
 namespace tern {
 
 Loop::Impl::Impl(LoopConfig config) : engines_(std::max<std::size_t>(config.threads, 1)) {
-    for (auto& engine : engines_) engine = std::make_shared<driver::ThreadEngine>();
+    for (auto& engine : engines_) engine = std::make_shared<driver::ThreadEngine>(config.spin);
 }
 
 /// All lives are told before any is waited for.

@@ -9,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include <asio/post.hpp>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -84,8 +83,8 @@ Answer look_up(const std::string& host, std::uint16_t port, IpVersion version, i
     return answer;
 }
 
-void post_answer(Engine& engine, Resolved resolved, Answer answer) {
-    asio::post(engine.executor(), [resolved = std::move(resolved), answer = std::move(answer)]() mutable {
+void post_answer(Engine::Gate& gate, Resolved resolved, Answer answer) {
+    gate.post([resolved = std::move(resolved), answer = std::move(answer)]() mutable {
         resolved(std::move(answer.addresses), std::move(answer.error));
     });
 }
@@ -111,18 +110,18 @@ Answer known(const Config& config, const std::string& host, std::uint16_t port) 
 
 }  // namespace
 
-void resolve(const std::shared_ptr<Engine>& engine, const Config& config, const std::string& host, std::uint16_t port,
+void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,
              Resolved resolved) {
     Answer answer = known(config, host, port);
-    if (!answer.error) return post_answer(*engine, std::move(resolved), std::move(answer));
+    if (!answer.error) return post_answer(*engine.gate(), std::move(resolved), std::move(answer));
     try {
-        std::thread([engine, host, port, version = config.socket.ip_version, resolved]() mutable {
-            post_answer(*engine, std::move(resolved), look_up(host, port, version, 0));
+        std::thread([gate = engine.gate(), host, port, version = config.socket.ip_version, resolved]() mutable {
+            post_answer(*gate, std::move(resolved), look_up(host, port, version, 0));
         }).detach();
     } catch (const std::system_error& error) {
         answer.error = Error(Errc::resolver_error, Phase::resolve, std::string("no thread: ") + error.what());
         answer.error.native = error.code().value();
-        post_answer(*engine, std::move(resolved), std::move(answer));
+        post_answer(*engine.gate(), std::move(resolved), std::move(answer));
     }
 }
 

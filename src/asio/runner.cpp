@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t max_pieces = 4;
 /// Messages sent inside a handler are gathered until it returns, unless so much has come together.
 constexpr std::size_t gather_limit = 64u << 10u;
+/// Reads from one connection before others have their turn.
+constexpr int reads_at_once = 8;
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
@@ -56,10 +58,10 @@ Error stream_error(const std::error_code& native) {
 
 }  // namespace
 
-Runner::Runner(std::shared_ptr<Engine> engine, Config config)
+Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
     : config_(std::move(config)),
       engine_(std::move(engine)),
-      core_(config_, default_crypto()),
+      core_(config_, default_crypto(), engine_->buffers()),
       timer_(engine_->executor()) {
     engine_->count_runner(1);
 }
@@ -79,11 +81,12 @@ Error Runner::start(StartMode mode) {
     if (running_ && !over) return Errc::already_started;
     // Reads certificates and keys too; taking events, which needs no lock, has nothing to do with those.
     if (Error error = core_.load(prepared)) return error;
-    if (Error error = check_socket(config_)) return error;
+    if (Error error = check_socket(*config_)) return error;
     if (std::exchange(entered_, false)) engine_->leave(*this);
     if (Error error = engine_->enter(*this)) return error;
     entered_ = true;
     running_ = true;
+    active_ = false;
     stopping_ = false;
     start_ = mode;
     prepare_attempts_ = prepared;
@@ -262,6 +265,18 @@ void Runner::pause(bool wanted) {
     if (!wanted) post_pump();
 }
 
+void Runner::watch_progress(bool wanted) {
+    const Lock lock(mutex_);
+    watching_ = wanted;
+    if (wanted) on_progress();
+}
+
+/// To those who wait until bytes have left, or for another state.
+void Runner::tell_progress() {
+    if (waiting_ != 0) progress_.notify_all();
+    if (watching_) on_progress();
+}
+
 State Runner::state() const {
     const Lock lock(mutex_);
     return start_ ? State::connecting : core_.state();
@@ -303,7 +318,10 @@ void Runner::post_pump() {
 
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
-void Runner::pump() {
+void Runner::pump() { rest(run()); }
+
+/// Until nothing more happens by itself.
+Runner::Taken Runner::run() {
     Taken taken = Taken::some;
     // A failure of what was received makes no event before it is settled, hence twice at least.
     for (int round = 0; round < 2 || taken == Taken::some; ++round) {
@@ -323,12 +341,16 @@ void Runner::pump() {
         }
         taken = take_events(stopping);
     }
+    return taken;
+}
+
+void Runner::rest(Taken taken) {
     const Lock lock(mutex_);
     in_handler_ = false;
-    start_reading();
+    if (taken == Taken::nothing) start_reading();
     arm_timer();
     if (taken == Taken::nothing) note_end_of_life();
-    if (waiting_ != 0) progress_.notify_all();
+    tell_progress();
 }
 
 Runner::Taken Runner::take_events(bool stopping) {
@@ -440,7 +462,7 @@ void Runner::start_resolve(const Command& command) {
         }
         self->pump();
     };
-    resolve(engine_, config_, command.host, command.port, report);
+    resolve(*engine_, *config_, command.host, command.port, report);
 }
 
 void Runner::start_connect(const Command& command) {
@@ -456,8 +478,8 @@ void Runner::start_connect(const Command& command) {
         self->pump();
     };
     const SocketEndpoint endpoint =
-        config_.socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_.socket.unix_path);
-    const std::error_code error = prepare(stream->socket, endpoint, config_.socket);
+        config_->socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_->socket.unix_path);
+    const std::error_code error = prepare(stream->socket, endpoint, config_->socket);
     if (error) {
         asio::post(engine_->executor(), [report, error] { report(error); });
         return;
@@ -501,7 +523,8 @@ void Runner::flush(Stream& stream, bool forced) {
         std::error_code error;
         const std::size_t written = stream.socket.write_some(buffers, error);
         core_.tx_consume(stream.id, error ? 0 : written);
-        if (waiting_ != 0) progress_.notify_all();
+        tell_progress();
+        note_activity();
         if (!error && written == offered) continue;
         if (error && error != asio::error::would_block && error != asio::error::try_again) {
             stream.write_failed = true;
@@ -524,38 +547,91 @@ void Runner::flush(Stream& stream, bool forced) {
     }
 }
 
+/// Everything that has arrived is taken. Memory is asked for when more has come, so that a client that waits has none.
 void Runner::start_reading() {
     for (const auto& stream : streams_) {
-        if (!stream->connected || stream->reading) continue;
-        const std::span<std::byte> space = core_.rx_space(stream->id);
-        if (space.empty()) continue;
+        if (std::exchange(stream->no_room, false) || !stream->connected || stream->reading) continue;
         stream->reading = true;
-        stream->socket.async_read_some(
-            asio::mutable_buffer(space.data(), space.size()),
-            [self = shared_from_this(), id = stream->id](const std::error_code& error, std::size_t size) {
-                self->on_read(id, error, size);
-            });
+        stream->direct = engine_->reads_directly();
+        if (stream->direct) continue;
+        stream->socket.async_wait(StreamSocket::wait_read,
+                                  [self = shared_from_this(), id = stream->id](const std::error_code& error) {
+                                      if (error != asio::error::operation_aborted) self->on_readable(id);
+                                  });
     }
 }
 
-void Runner::on_read(StreamId id, const std::error_code& error, std::size_t size) {
+void Runner::on_readable(StreamId id) {
+    // A read that filled all of the room has probably left something.
+    for (int reads = 1;; ++reads) {
+        const bool more = read(id);
+        const Taken taken = run();
+        if (!more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
+    }
+}
+
+/// True: there is probably more.
+bool Runner::read(StreamId id) {
+    Stream* stream = nullptr;
+    std::span<std::byte> space;
     {
         const Lock lock(mutex_);
-        Stream* stream = find(id);
-        if (stream == nullptr) return;
+        stream = find(id);
+        if (stream == nullptr || !stream->connected) return false;
         stream->reading = false;
-        const TimePoint now = clock_now();
-        if (!error) {
-            core_.rx_commit(id, size, now);
-        } else if (error == asio::error::eof) {
-            stream->connected = false;
-            core_.on_eof(id, now);
-        } else {
-            stream->connected = false;
-            core_.on_io_error(id, stream_error(error), now);
-        }
+        space = core_.rx_space(id);
+        stream->no_room = space.empty();
+        if (space.empty()) return false;
     }
-    pump();
+    // Without the lock, so that nobody who sends has to wait. Streams are closed by this thread alone.
+    std::error_code error;
+    const std::size_t size = stream->socket.read_some(asio::mutable_buffer(space.data(), space.size()), error);
+    const Lock lock(mutex_);
+    const TimePoint now = clock_now();
+    core_.rx_commit(id, size, now);
+    if (error && error != asio::error::would_block && error != asio::error::try_again) {
+        end_reading(*stream, error, now);
+    }
+    if (size != 0) note_activity();
+    return size == space.size();
+}
+
+void Runner::end_reading(Stream& stream, const std::error_code& error, TimePoint now) {
+    stream.connected = false;
+    if (error == asio::error::eof) {
+        core_.on_eof(stream.id, now);
+    } else {
+        core_.on_io_error(stream.id, stream_error(error), now);
+    }
+}
+
+/// Reads that are not waited for, see `Engine::reads_directly`.
+void Runner::read_directly() {
+    bool waiting = false;
+    StreamId id = 0;
+    for (const auto& stream : streams_) {
+        if (!stream->connected || !stream->reading || !stream->direct) continue;
+        waiting = true;
+        id = stream->id;
+    }
+    if (waiting) on_readable(id);
+}
+
+// --- giving memory back --------------------------------------------------------------------------------------------
+
+void Runner::note_activity() {
+    quiet_ = false;
+    if (active_ || !entered_) return;
+    active_ = true;
+    engine_->note_activity(*this);
+}
+
+bool Runner::trim_if_quiet() {
+    const Lock lock(mutex_);
+    if (!std::exchange(quiet_, true) && running_) return false;
+    active_ = false;
+    core_.trim();
+    return true;
 }
 
 }  // namespace tern::driver

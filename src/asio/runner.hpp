@@ -32,7 +32,7 @@ inline std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
 
 class Runner : public std::enable_shared_from_this<Runner> {
 public:
-    Runner(std::shared_ptr<Engine> engine, Config config);
+    Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config);
     Runner(const Runner&) = delete;
     Runner& operator=(const Runner&) = delete;
     virtual ~Runner();
@@ -64,7 +64,7 @@ public:
     void wake();
     /// Is an event being delivered? Only on the loop's thread.
     [[nodiscard]] bool in_handler() const;
-    [[nodiscard]] const Config& config() const noexcept { return config_; }
+    [[nodiscard]] const Config& config() const noexcept { return *config_; }
     [[nodiscard]] State state() const;
     [[nodiscard]] Stats stats() const;
     [[nodiscard]] bool on_loop_thread() const noexcept { return engine_->on_thread(); }
@@ -82,9 +82,15 @@ protected:
     /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
     /// nobody asks.
     [[nodiscard]] virtual bool ready_for_event() = 0;
+    /// Bytes have left, or the state may have changed; only told while it is being watched. Under the lock: must not
+    /// call the runner.
+    virtual void on_progress() {}
+    /// Is `on_progress` wanted? If so, it is told once in any case.
+    void watch_progress(bool wanted);
+    [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
 
 private:
-    friend class ThreadEngine;
+    friend class Engine;
     using Timer = asio::steady_timer;
     using Lock = std::unique_lock<std::mutex>;
 
@@ -94,7 +100,9 @@ private:
         StreamId id;
         StreamSocket socket;
         bool connected = false;
-        bool reading = false;
+        bool reading = false;  ///< Somebody will look after what can be read.
+        bool direct = false;   ///< That is done without being told that there is something.
+        bool no_room = false;  ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
         bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
     };
@@ -106,6 +114,8 @@ private:
     template <class Condition>
     [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
+    Taken run();
+    void rest(Taken taken);
     Taken take_events(bool stopping);
     void follow_intents(TimePoint now);
     void run_commands();
@@ -117,13 +127,20 @@ private:
     void flush(bool forced = false);
     void flush(Stream& stream, bool forced);
     void start_reading();
-    void on_read(StreamId id, const std::error_code& error, std::size_t size);
+    void on_readable(StreamId id);
+    bool read(StreamId id);
+    void end_reading(Stream& stream, const std::error_code& error, TimePoint now);
+    void note_activity();
+    void tell_progress();
+    // For the engine, on the loop's thread.
+    bool trim_if_quiet();
+    void read_directly();
     void post_pump();
     void arm_timer();
     void note_end_of_life();
     Stream* find(StreamId id);
 
-    const Config config_;
+    const std::shared_ptr<const Config> config_;
     const std::shared_ptr<Engine> engine_;
     std::size_t place_ = 0;  ///< In the engine's list of lives.
 
@@ -134,6 +151,7 @@ private:
     std::condition_variable idle_;
     std::condition_variable progress_;  ///< Bytes have left, or the state may have changed.
     int waiting_ = 0;                   ///< Threads that wait for `progress_`.
+    bool watching_ = false;             ///< `on_progress` is wanted.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
     Timer timer_;
@@ -153,6 +171,8 @@ private:
     bool stopping_ = false;    ///< From `begin_stop` until the next `start`.
     bool entered_ = false;     ///< The engine knows of the life.
     bool in_handler_ = false;  ///< Events are being taken and delivered.
+    bool active_ = false;      ///< The engine will ask whether it has become quiet.
+    bool quiet_ = false;       ///< Nothing has happened since it was asked last.
     std::atomic<bool> muted_ = false;
 };
 

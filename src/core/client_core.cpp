@@ -128,8 +128,8 @@ Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vec
 
 class ClientCore::Impl {
 public:
-    Impl(Config config, Crypto& crypto)
-        : config_(std::make_shared<const Config>(std::move(config))), common_(crypto, config_->limits.max_memory) {}
+    Impl(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
+        : config_(std::move(config)), common_(*config_, crypto, pool) {}
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error load(bool prepared);
@@ -155,6 +155,7 @@ public:
     bool next(Command& command);
     bool next(Event& event);
     void settle(TimePoint now);
+    void trim() noexcept;
     std::size_t tx(StreamId id, std::span<Bytes> out);
     void tx_consume(StreamId id, std::size_t n);
     bool needs_settle() const noexcept;
@@ -174,7 +175,7 @@ private:
         milliseconds delay{0};
         Error error;
         CloseInfo close;
-        Handshake handshake;
+        std::unique_ptr<Handshake> handshake;
     };
 
     void begin_attempt(TimePoint now);
@@ -225,8 +226,8 @@ private:
 
     bool alive_ = false;
     core::TimerTable<Timer> timers_;
-    core::Fifo<Lifecycle> lifecycle_;
-    Lifecycle current_;
+    core::Fifo<std::unique_ptr<Lifecycle>> lifecycle_;
+    std::unique_ptr<Lifecycle> current_;  ///< What the last event refers to.
 
     std::unique_ptr<ConnectAttempt> attempt_;
     Link link_;  ///< The open connection that messages go to.
@@ -255,7 +256,7 @@ Error ClientCore::Impl::load(bool prepared) {
     if (alive_) return Errc::already_started;
     if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
-        if (Error error = common_.prepare_tls(*config_, endpoint.url)) return error;
+        if (Error error = common_.prepare_tls(endpoint.url)) return error;
     }
     return {};
 }
@@ -469,7 +470,8 @@ std::span<std::byte> ClientCore::Impl::rx_space(StreamId id) {
 
 void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     const Link* link = find(id);
-    if (link == nullptr || n == 0) return;
+    if (link == nullptr) return;
+    if (n == 0) return link->connection->rx_commit(0, now);
     totals_.bytes_received += n;
     if (config_->tracer != nullptr) trace(TraceRecord::Kind::received, id, {}, n);
     link->connection->rx_commit(n, now);
@@ -504,6 +506,7 @@ bool ClientCore::Impl::next(Command& command) {
 }
 
 bool ClientCore::Impl::next(Event& event) {
+    current_.reset();
     if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
     if (!lifecycle_.empty()) return next_lifecycle(event);
     while (old_ && old_.connection->next(event)) {
@@ -513,11 +516,12 @@ bool ClientCore::Impl::next(Event& event) {
     const bool inside = old_ && config_->delivery == Delivery::chunks && !old_.session().between_messages();
     if (!link_ || inside || !link_.connection->next(event)) return false;
     if (event.kind != Event::Kind::closing) return true;
-    current_.close = CloseInfo();
-    current_.close.code = link_.session().peer_close().code;
-    current_.close.reason = link_.session().peer_close().reason;
-    current_.close.received = true;
-    event.close = &current_.close;
+    current_ = std::make_unique<Lifecycle>();
+    CloseInfo& close = current_->close;
+    close.code = link_.session().peer_close().code;
+    close.reason = link_.session().peer_close().reason;
+    close.received = true;
+    event.close = &close;
     return true;
 }
 
@@ -531,20 +535,20 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
         trace(TraceRecord::Kind::state, 0, text);
     }
     event = Event();
-    event.kind = current_.kind;
-    event.attempt = current_.attempt;
-    event.delay = current_.delay;
-    switch (current_.kind) {
+    event.kind = current_->kind;
+    event.attempt = current_->attempt;
+    event.delay = current_->delay;
+    switch (current_->kind) {
         case Event::Kind::open:
-        case Event::Kind::switched: event.handshake = &current_.handshake; break;
+        case Event::Kind::switched: event.handshake = current_->handshake.get(); break;
         case Event::Kind::closed:
-            event.close = &current_.close;
-            event.error = &current_.close.error;
+            event.close = &current_->close;
+            event.error = &current_->close.error;
             break;
         case Event::Kind::redirected:
         case Event::Kind::reconnecting:
         case Event::Kind::switch_failed:
-        case Event::Kind::failed: event.error = &current_.error; break;
+        case Event::Kind::failed: event.error = &current_->error; break;
         default: break;
     }
     return true;
@@ -567,6 +571,12 @@ void ClientCore::Impl::settle(TimePoint now) {
         attempt_->link().connection->settle(now);
     }
     update(now);
+}
+
+void ClientCore::Impl::trim() noexcept {
+    common_.commands.trim();
+    lifecycle_.trim();
+    if (link_) link_.connection->trim();
 }
 
 std::size_t ClientCore::Impl::tx(StreamId id, std::span<Bytes> out) {
@@ -707,9 +717,9 @@ void ClientCore::Impl::adopt(TimePoint now) {
     ++totals_.connects;
     if (instead) ++totals_.switches;
     Lifecycle& event = add_event(instead ? Event::Kind::switched : Event::Kind::open);
-    event.handshake = std::move(link_.connection->handshake());
-    event.handshake.peer = link_.peer;
-    totals_.tls_resumed += event.handshake.tls.resumed ? 1u : 0u;
+    event.handshake = link_.connection->take_handshake();
+    event.handshake->peer = link_.peer;
+    totals_.tls_resumed += event.handshake->tls.resumed ? 1u : 0u;
     totals_.phases = attempt->times();
 }
 
@@ -918,14 +928,17 @@ void ClientCore::Impl::trace(TraceRecord::Kind kind, StreamId stream, std::strin
 }
 
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
-    Lifecycle event;
-    event.kind = kind;
-    return lifecycle_.push(std::move(event));
+    auto event = std::make_unique<Lifecycle>();
+    event->kind = kind;
+    return *lifecycle_.push(std::move(event));
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------
 
-ClientCore::ClientCore(Config config, Crypto& crypto) : impl_(std::make_unique<Impl>(std::move(config), crypto)) {}
+ClientCore::ClientCore(Config config, Crypto& crypto)
+    : ClientCore(std::make_shared<const Config>(std::move(config)), crypto) {}
+ClientCore::ClientCore(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
+    : impl_(std::make_unique<Impl>(std::move(config), crypto, pool)) {}
 ClientCore::~ClientCore() = default;
 
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
@@ -976,6 +989,7 @@ void ClientCore::on_timeout(TimePoint now) { impl_->on_timeout(now); }
 bool ClientCore::next(Command& command) { return impl_->next(command); }
 bool ClientCore::next(Event& event) { return impl_->next(event); }
 void ClientCore::settle(TimePoint now) { impl_->settle(now); }
+void ClientCore::trim() noexcept { impl_->trim(); }
 std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) { return impl_->tx(id, out); }
 void ClientCore::tx_consume(StreamId id, std::size_t n) { impl_->tx_consume(id, n); }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }

@@ -22,12 +22,12 @@ bool wants_address(const ProxyUrl& proxy, const Url& url) {
 
 }  // namespace
 
-Error Common::prepare_tls(const Config& config, const Url& url) {
+Error Common::prepare_tls(const Url& url) {
     Error error;
-    if (url.secure && tls == nullptr) tls = crypto.tls()->create(config.tls, error);
+    if (url.secure && tls == nullptr) tls = crypto.tls()->share(config.tls, error);
     if (error) return error;
     const bool secure_proxy = proxy && proxy->kind == ProxyUrl::Kind::https;
-    if (secure_proxy && proxy_tls == nullptr) proxy_tls = crypto.tls()->create(config.proxy_tls, error);
+    if (secure_proxy && proxy_tls == nullptr) proxy_tls = crypto.tls()->share(config.proxy_tls, error);
     if (error) error.detail = "for the proxy: " + error.detail;
     return error;
 }
@@ -74,7 +74,7 @@ void ConnectAttempt::on_prepared(StreamId id, Attempt attempt, Error error, Time
     if (!error) error = check_attempt(*config, common_.crypto, start_url_);
     url_ = start_url_;
     config_ = std::move(config);
-    if (!error) error = common_.prepare_tls(*config_, url_);
+    if (!error) error = common_.prepare_tls(url_);
     times_.prepare = to_microseconds(now - began_);
     if (!error) return dial(now);
     error.phase = Phase::prepare;
@@ -206,7 +206,7 @@ void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
         return fail(std::move(error));
     }
     url_ = std::move(target);
-    error = common_.prepare_tls(*config_, url_);
+    error = common_.prepare_tls(url_);
     if (error) return fail(std::move(error));
     redirect_ = refusal;
     redirect_->peer = peer_;

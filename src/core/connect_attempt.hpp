@@ -22,18 +22,20 @@ namespace tern::core {
 
 /// What all attempts of a client have in common. It outlives them, and the connections that they make.
 struct Common {
-    Common(Crypto& generator, std::size_t max_memory) : crypto(generator), memory(max_memory) {}
+    Common(const Config& settings, Crypto& generator, BufferPool* pool)
+        : config(settings), crypto(generator), memory(settings.limits.max_memory, pool) {}
 
+    const Config& config;  ///< The client's.
     Crypto& crypto;
     MemoryBudget memory;
     std::optional<ProxyUrl> proxy;
-    std::unique_ptr<tls::Context> tls;  ///< Made when it is first needed, as is the next.
-    std::unique_ptr<tls::Context> proxy_tls;
+    std::shared_ptr<tls::Context> tls;  ///< Made when it is first needed, as is the next.
+    std::shared_ptr<tls::Context> proxy_tls;
     StreamId next_id = 1;
     Fifo<Command> commands;  ///< For the driver.
 
     /// Certificates are read once, so that a mistake in them is found before the first attempt.
-    [[nodiscard]] Error prepare_tls(const Config& config, const Url& url);
+    [[nodiscard]] Error prepare_tls(const Url& url);
     /// Tells the driver to give up whatever the id stands for.
     void give_up(StreamId id);
 };

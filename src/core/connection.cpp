@@ -27,16 +27,11 @@ bool is_socks(const ProxyUrl& proxy) {
 
 Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget)
     : config_(config), route_(route), crypto_(crypto), budget_(budget) {
-    const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
-    // Each layer may have held back a record that comes out together with what has arrived since.
-    const std::size_t reserve = layers * tls::Engine::max_record;
-    rx_memory_ = Block::allocate(config.receive_buffer + reserve, budget_);
     const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
-    if (rx_memory_.empty() || !handshakes_.add(budget_, heads)) {
+    if (!hold_memory() || !handshakes_.add(budget_, heads)) {
         fail_without_memory(Phase::upgrade);
         return;
     }
-    rx_ = Buffer(rx_memory_.span(), reserve);
     const Step first = route_.proxy_tls != nullptr ? Step::proxy_tls
                        : route_.proxy != nullptr   ? Step::proxy
                        : route_.tls != nullptr     ? Step::tls
@@ -91,7 +86,7 @@ void Connection::begin(Step step, TimePoint now) {
             return;
         case Step::session:
             handshakes_.release();
-            session_.emplace(config_, crypto_, now, handshake_.compression, budget_);
+            session_.emplace(config_, crypto_, now, handshake_->compression, budget_);
             if (config_.tracer != nullptr) session_->trace(*config_.tracer, trace_stream_);
             stage_ = Stage::session;
             return;
@@ -101,7 +96,7 @@ void Connection::begin(Step step, TimePoint now) {
 void Connection::begin_tls(tls::Context* context, const std::string& host, std::uint16_t port) {
     std::unique_ptr<tls::Engine> engine = context->connect(host, port);
     // A layer gets what came out of the one before it: as much as is read at once, and a record that was held back.
-    Block memory = Block::allocate(config_.receive_buffer + tls::Engine::max_record, budget_);
+    Block memory = Block::borrow(config_.receive_buffer + tls::Engine::max_record, budget_);
     if (engine == nullptr || memory.empty() || !tls_.add(budget_, tls_memory)) return fail_without_memory(Phase::tls);
     layers_.push_back(std::make_unique<TlsLayer>(std::move(engine), std::move(memory)));
     // What a proxy sent behind its answer comes from the server already.
@@ -144,20 +139,20 @@ void Connection::end_step(TimePoint now) {
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - step_began_);
     switch (step_) {
         case Step::proxy_tls:
-            handshake_.proxy_tls = layers_.back()->engine().info();
+            handshake_->proxy_tls = layers_.back()->engine().info();
             times_.proxy += took;
             break;
         case Step::proxy: times_.proxy += took; break;
         case Step::tls:
-            handshake_.tls = layers_.back()->engine().info();
+            handshake_->tls = layers_.back()->engine().info();
             times_.tls = took;
             break;
         default: {
             Handshake& result = static_cast<Upgrade&>(*handshaker_).result();
-            handshake_.request = std::move(result.request);
-            handshake_.response = std::move(result.response);
-            handshake_.subprotocol = std::move(result.subprotocol);
-            handshake_.compression = result.compression;
+            handshake_->request = std::move(result.request);
+            handshake_->response = std::move(result.response);
+            handshake_->subprotocol = std::move(result.subprotocol);
+            handshake_->compression = result.compression;
             times_.upgrade = took;
             if (config_.tracer != nullptr) trace_heads();
         }
@@ -168,10 +163,10 @@ void Connection::end_step(TimePoint now) {
 }
 
 void Connection::trace_heads() {
-    std::string answer = "HTTP/1.1 " + std::to_string(handshake_.response.status) + ' ' + handshake_.response.reason;
-    for (const Header& field : handshake_.response.headers) answer += "\r\n" + field.name + ": " + field.value;
+    std::string answer = "HTTP/1.1 " + std::to_string(handshake_->response.status) + ' ' + handshake_->response.reason;
+    for (const Header& field : handshake_->response.headers) answer += "\r\n" + field.name + ": " + field.value;
     answer += "\r\n\r\n";
-    const std::string sent = without_credentials(handshake_.request);
+    const std::string sent = without_credentials(handshake_->request);
     const std::string received = without_credentials(answer);
     TraceRecord record;
     record.stream = trace_stream_;
@@ -204,6 +199,12 @@ bool Connection::has_last_words() const noexcept {
 
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
+    if (!hold_memory()) {
+        const bool limited = budget_ != nullptr && budget_->limited();
+        error_ = Error(limited ? Errc::memory_limit : Errc::out_of_memory);  // `settle` ends it
+        return {};
+    }
+    rx_lent_ = true;
     if (rx_.writable().size() < rx_.capacity() / 2) rx_.compact();
     if (layers_.empty()) return rx_.writable();
     // Layers use up all of their input; what comes out of the last has to find room.
@@ -215,7 +216,35 @@ std::span<std::byte> Connection::rx_space() {
     return in.writable().first(std::min({in.writable().size(), config_.receive_buffer, room}));
 }
 
+/// For what arrives, in every layer.
+bool Connection::hold_memory() {
+    if (rx_memory_.empty()) {
+        // Each layer may have held back a record that comes out together with what has arrived since.
+        const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
+        const std::size_t reserve = layers * tls::Engine::max_record;
+        rx_memory_ = Block::borrow(config_.receive_buffer + reserve, budget_);
+        if (rx_memory_.empty()) return false;
+        rx_ = Buffer(rx_memory_.span(), reserve);
+    }
+    return std::all_of(layers_.begin(), layers_.end(), [this](const auto& each) {
+        return each->hold_memory(config_.receive_buffer + tls::Engine::max_record, budget_);
+    });
+}
+
+/// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take it
+/// away (`limits.max_memory`).
+void Connection::release_memory() noexcept {
+    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ != Stage::session) return;
+    if (budget_->limited()) return;
+    for (const auto& layer : layers_) layer->release_memory();
+    if (!rx_.empty()) return;
+    rx_memory_.release();
+    rx_ = Buffer();
+}
+
 void Connection::rx_commit(std::size_t n, TimePoint now) {
+    rx_lent_ = false;
+    if (n == 0) return release_memory();
     const std::size_t before = rx_.size();
     (layers_.empty() ? rx_ : layers_.front()->in()).commit(n);
     const TlsLayer::Status status = decrypt();
@@ -262,6 +291,7 @@ bool Connection::next(Event& event) {
     if (stage_ != Stage::session) return false;
     if (session_->next(rx_, event)) return true;
     drained_ = true;
+    release_memory();
     return false;
 }
 
@@ -353,6 +383,20 @@ void Connection::settle(TimePoint now) {
     if (error_ && !end_) end_ = error_;  // something could not be encrypted
     session_->settle(now);
     if (end_ && drained_ && !session_->ended()) session_->on_end(*end_);
+}
+
+void Connection::trim() noexcept {
+    if (stage_ != Stage::session) return;
+    session_->trim();
+    const auto give_back = [](std::string& text) {
+        if (text.empty()) std::string().swap(text);
+    };
+    give_back(plain_tx_);
+    if (lent_taken_ == lent_.size()) {
+        std::string().swap(lent_);
+        lent_taken_ = 0;
+    }
+    for (const auto& layer : layers_) give_back(layer->out());
 }
 
 /// Without close_notify nobody knows whether the peer or somebody in between ended it (RFC 8446 section 6.1).

@@ -49,8 +49,8 @@ public:
     [[nodiscard]] Phase phase() const noexcept;
     /// When that began.
     [[nodiscard]] TimePoint step_began_at() const noexcept { return step_began_; }
-    /// What the handshakes agreed on; from stage `session` on.
-    [[nodiscard]] Handshake& handshake() noexcept { return handshake_; }
+    /// What the handshakes agreed on; from stage `session` on, and once.
+    [[nodiscard]] std::unique_ptr<Handshake> take_handshake() noexcept { return std::move(handshake_); }
     [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
     /// Only in stage `session`.
     [[nodiscard]] Session& session() noexcept { return *session_; }
@@ -66,6 +66,7 @@ public:
     void on_end(Error error, TimePoint now);
     void on_timeout(TimePoint now);
     void settle(TimePoint now);
+    void trim() noexcept;
     [[nodiscard]] bool next(Event& event);
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
     void tx_consume(std::size_t n);
@@ -95,6 +96,8 @@ private:
     void encrypt(TlsLayer& layer, Bytes plain);
     void end(Error error, TimePoint now);
     void encrypt_what_waits();
+    [[nodiscard]] bool hold_memory();
+    void release_memory() noexcept;
 
     void trace_heads();
 
@@ -108,7 +111,7 @@ private:
     Stage stage_ = Stage::handshake;
     Step step_ = Step::upgrade;
     Error error_;
-    Handshake handshake_;
+    std::unique_ptr<Handshake> handshake_ = std::make_unique<Handshake>();
     PhaseTimes times_;
     TimePoint step_began_;
     TimePoint step_deadline_;
@@ -117,6 +120,7 @@ private:
     Block rx_memory_;
     Buffer rx_;  ///< What came out of the last layer.
     bool drained_ = true;
+    bool rx_lent_ = false;      ///< `rx_space` was asked for and not answered.
     std::optional<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
 
     std::unique_ptr<Handshaker> handshaker_;

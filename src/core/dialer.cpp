@@ -46,7 +46,7 @@ Dialer::Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint1
     command.id = lookup_;
     command.host = std::move(host);
     command.port = port;
-    commands_.push_back(std::move(command));
+    commands_.push(std::move(command));
 }
 
 void Dialer::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
@@ -101,8 +101,7 @@ void Dialer::abandon() {
 
 bool Dialer::next(Command& command) {
     if (commands_.empty()) return false;
-    command = std::move(commands_.front());
-    commands_.pop_front();
+    command = commands_.pop();
     return true;
 }
 
@@ -124,7 +123,7 @@ void Dialer::start_next(TimePoint now) {
     command.id = attempt.id;
     command.port = attempt.address.port;
     command.address = attempt.address;
-    commands_.push_back(std::move(command));
+    commands_.push(std::move(command));
     attempts_.push_back(attempt);
 }
 
@@ -153,7 +152,7 @@ void Dialer::give_up(StreamId id) {
     Command command;
     command.kind = Command::Kind::close;
     command.id = id;
-    commands_.push_back(std::move(command));
+    commands_.push(std::move(command));
 }
 
 void Dialer::fail(Error error) {

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,8 @@
 
 #include <tern/config.hpp>
 #include <tern/core.hpp>
+
+#include "fifo.hpp"
 
 namespace tern::core {
 
@@ -66,7 +67,7 @@ private:
     TimePoint resolved_;
     StreamId& next_id_;
     Status status_ = Status::working;
-    std::deque<Command> commands_;
+    Fifo<Command> commands_;
 
     StreamId lookup_ = 0;  ///< 0: not under way.
     TimePoint lookup_deadline_;

@@ -31,10 +31,17 @@ public:
     }
     void clear() noexcept {
         if (items_.capacity() * sizeof(T) > keep) {
-            items_ = {};
+            std::vector<T>().swap(items_);  // an assignment would keep the memory
         } else {
             items_.clear();
         }
+        head_ = 0;
+    }
+
+    /// Gives back memory that is kept for the next items.
+    void trim() noexcept {
+        if (!empty()) return;
+        std::vector<T>().swap(items_);
         head_ = 0;
     }
 

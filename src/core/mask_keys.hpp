@@ -2,13 +2,14 @@
 // the generator for each frame costs more than sending one.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
 #include <tern/core.hpp>
 
 #include "mask.hpp"
+#include "memory.hpp"
 
 namespace tern::core {
 
@@ -19,18 +20,30 @@ public:
     /// An unpredictable key, never used before. False if the generator fails.
     [[nodiscard]] bool next(MaskKey& key) {
         if (used_ == bytes_.size()) {
-            if (!crypto_.random_bytes(bytes_)) return false;
+            // Few for those who send little, many for those who send much.
+            if (bytes_.size() < most_at_once) bytes_ = Block::allocate(std::max(2 * bytes_.size(), first_at_once));
+            used_ = bytes_.size();
+            if (bytes_.empty()) return crypto_.random_bytes(key);  // without memory one by one
+            if (!crypto_.random_bytes(bytes_.span())) return false;
             used_ = 0;
         }
         std::memcpy(key.data(), bytes_.data() + used_, key.size());
         used_ += key.size();
         return true;
     }
+    /// Gives the memory back. The keys in it will never be used.
+    void trim() noexcept {
+        bytes_.release();
+        used_ = 0;
+    }
 
 private:
+    static constexpr std::size_t first_at_once = 32;
+    static constexpr std::size_t most_at_once = 512;
+
     Crypto& crypto_;
-    std::array<std::byte, 512> bytes_;
-    std::size_t used_ = bytes_.size();
+    Block bytes_;
+    std::size_t used_ = 0;
 };
 
 }  // namespace tern::core

@@ -1,5 +1,6 @@
 #include "memory.hpp"
 
+#include <cassert>
 #include <cstdlib>
 
 namespace tern::core {
@@ -10,8 +11,21 @@ Block Block::allocate(std::size_t size, MemoryBudget* budget) noexcept {
     return block;
 }
 
+Block Block::borrow(std::size_t size, MemoryBudget* budget) noexcept {
+    BufferPool* pool = budget != nullptr ? budget->pool() : nullptr;
+    if (pool == nullptr) return allocate(size, budget);
+    Block block(budget);
+    if (!budget->take(size)) return block;
+    block.data_ = pool->take(size);
+    block.pooled_ = block.data_ != nullptr;
+    block.size_ = block.pooled_ ? size : 0;
+    if (!block.pooled_) budget->give(size);
+    return block;
+}
+
 bool Block::grow(std::size_t size) noexcept {
     if (size <= size_) return true;
+    assert(!pooled_);
     // While the contents move there may be two copies, for as long as the allocator takes.
     if (budget_ != nullptr && !budget_->take(size - size_)) return false;
     void* grown = std::realloc(data_, size);
@@ -25,7 +39,12 @@ bool Block::grow(std::size_t size) noexcept {
 }
 
 void Block::release() noexcept {
-    std::free(data_);
+    if (pooled_) {
+        budget_->pool()->give(data_, size_);
+    } else {
+        std::free(data_);
+    }
+    pooled_ = false;
     if (budget_ != nullptr) budget_->give(size_);
     data_ = nullptr;
     size_ = 0;

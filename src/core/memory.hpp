@@ -6,14 +6,16 @@
 #include <span>
 #include <utility>
 
+#include <tern/core.hpp>
+
 namespace tern::core {
 
 /// What one client may use (`limits.max_memory`), and uses. Both halves of a connection take from it, so it counts
 /// atomically; it is asked for blocks, never for messages.
 class MemoryBudget {
 public:
-    /// 0: no limit.
-    explicit MemoryBudget(std::size_t limit = 0) noexcept : limit_(limit) {}
+    /// 0: no limit. `pool`: lends receive buffers, and outlives the budget; null: they are the client's own.
+    explicit MemoryBudget(std::size_t limit = 0, BufferPool* pool = nullptr) noexcept : limit_(limit), pool_(pool) {}
     MemoryBudget(const MemoryBudget&) = delete;
     MemoryBudget& operator=(const MemoryBudget&) = delete;
 
@@ -27,9 +29,11 @@ public:
     void give(std::size_t n) noexcept { used_.fetch_sub(n, std::memory_order_relaxed); }
     [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool limited() const noexcept { return limit_ != 0; }
+    [[nodiscard]] BufferPool* pool() const noexcept { return pool_; }
 
 private:
     const std::size_t limit_;
+    BufferPool* const pool_;
     std::atomic<std::size_t> used_ = 0;
 };
 
@@ -65,11 +69,15 @@ public:
     /// Its memory, once it grows, comes out of the budget, which outlives it.
     explicit Block(MemoryBudget* budget) noexcept : budget_(budget) {}
     Block(Block&& other) noexcept
-        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), budget_(other.budget_) {}
+        : data_(std::exchange(other.data_, nullptr)),
+          size_(std::exchange(other.size_, 0)),
+          budget_(other.budget_),
+          pooled_(other.pooled_) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
         std::swap(budget_, other.budget_);
+        std::swap(pooled_, other.pooled_);
         return *this;
     }
     Block(const Block&) = delete;
@@ -78,7 +86,9 @@ public:
 
     /// Uninitialised memory; empty if there is none.
     [[nodiscard]] static Block allocate(std::size_t size, MemoryBudget* budget = nullptr) noexcept;
-    /// Grows to `size`, keeping the contents. False, with nothing changed, if there is no memory.
+    /// The same from the budget's pool, if it has one.
+    [[nodiscard]] static Block borrow(std::size_t size, MemoryBudget* budget) noexcept;
+    /// Not for memory of a pool. Grows to `size`, keeping the contents. False, with nothing changed, if there is no memory.
     [[nodiscard]] bool grow(std::size_t size) noexcept;
     void release() noexcept;
 
@@ -92,6 +102,7 @@ private:
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
     MemoryBudget* budget_ = nullptr;
+    bool pooled_ = false;  ///< The memory belongs to the budget's pool.
 };
 
 }  // namespace tern::core

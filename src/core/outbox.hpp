@@ -63,7 +63,10 @@ public:
     [[nodiscard]] std::uint64_t pushed() const noexcept { return pushed_; }
     [[nodiscard]] std::uint64_t consumed() const noexcept { return consumed_; }
     /// Gives back memory that is kept for the next message.
-    void trim() noexcept { spare_.reset(); }
+    void trim() noexcept {
+        spare_.reset();
+        keys_.trim();
+    }
 
 private:
     /// Memory for frames, linked into a lane. Bytes `begin` to `end` wait.

@@ -316,13 +316,18 @@ void Session::on_timeout(bool drained, TimePoint now) {
         case Keepalive::Action::none: break;
         case Keepalive::Action::dead: return end(Error(Errc::pong_timeout, Phase::open));
         case Keepalive::Action::ping:
+            trim();
             // Without memory there is no ping, but the deadline stands.
             if (!outbox_.close_final()) static_cast<void>(outbox_.push_control(Opcode::ping, keepalive_.payload()));
-            reader_.trim();
-            if (compressor_ != nullptr && !compressor_->lent()) compressor_->trim();
-            if (outbox_.queued() == 0) outbox_.trim();
             break;
     }
+}
+
+void Session::trim() noexcept {
+    reader_.trim();
+    if (compressor_ != nullptr && !compressor_->lent()) compressor_->trim();
+    if (outbox_.queued() == 0) outbox_.trim();
+    if (pongs_size_ == 0) pongs_.release();
 }
 
 void Session::stop() {

@@ -90,6 +90,8 @@ public:
     void on_timeout(bool drained, TimePoint now);
     /// Lets what was received take effect on what is sent.
     void settle(TimePoint now);
+    /// Gives back memory that has not been needed since the last call, or is only kept for the next message.
+    void trim() noexcept;
     /// Ends the session at once.
     void stop();
 

@@ -4,6 +4,19 @@
 
 namespace tern::core {
 
+bool TlsLayer::hold_memory(std::size_t size, MemoryBudget* budget) {
+    if (!memory_.empty()) return true;
+    memory_ = Block::borrow(size, budget);
+    in_ = Buffer(memory_.span());
+    return !memory_.empty();
+}
+
+void TlsLayer::release_memory() noexcept {
+    if (!in_.empty()) return;
+    memory_.release();
+    in_ = Buffer();
+}
+
 TlsLayer::Status TlsLayer::handshake() {
     Bytes left = in_.readable();
     const Status status = engine_->handshake(left, out_);

@@ -19,6 +19,10 @@ public:
     TlsLayer(std::unique_ptr<tls::Engine> engine, Block memory) noexcept
         : engine_(std::move(engine)), memory_(std::move(memory)), in_(memory_.span()) {}
 
+    /// Makes sure that there is memory for what arrives. False: there is none.
+    [[nodiscard]] bool hold_memory(std::size_t size, MemoryBudget* budget);
+    /// Gives it back if nothing is in it.
+    void release_memory() noexcept;
     /// Records that have arrived.
     [[nodiscard]] Buffer& in() noexcept { return in_; }
     /// Records to be sent.

@@ -1,4 +1,8 @@
 // `Crypto` by OpenSSL 3. Every function here is thread-safe, because OpenSSL's are.
+#include <map>
+#include <memory>
+#include <mutex>
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -16,7 +20,23 @@ public:
         auto context = std::make_unique<tls::OpensslContext>(settings, error);
         return error ? nullptr : std::move(context);
     }
+    std::shared_ptr<tls::Context> share(const Tls& settings, Error& error) override {
+        const std::lock_guard lock(mutex_);
+        std::weak_ptr<tls::Context>& known = shared_[&settings];
+        std::shared_ptr<tls::Context> context = known.lock();
+        if (context == nullptr) known = context = create(settings, error);
+        if (shared_.size() > sweep_at_) {
+            std::erase_if(shared_, [](const auto& each) { return each.second.expired(); });
+            sweep_at_ = 2 * shared_.size() + 16;
+        }
+        return context;
+    }
     [[nodiscard]] std::string name() const override { return OpenSSL_version(OPENSSL_VERSION); }
+
+private:
+    std::mutex mutex_;
+    std::map<const Tls*, std::weak_ptr<tls::Context>> shared_;
+    std::size_t sweep_at_ = 16;  ///< When there are more than that, those that are gone are forgotten.
 };
 
 class OpensslCrypto final : public Crypto {

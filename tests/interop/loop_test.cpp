@@ -143,7 +143,7 @@ TEST(Loop, EndsClientsThatAreBusyConnecting) {
     std::vector<Client> clients;
     for (int i = 0; i < 10; ++i) {
         Config config = patient_config(i % 2 == 0 ? server.url() : "ws://127.0.0.1:1");
-        config.reconnect = {.enabled = true, .delay = 1ms};
+        config.reconnect = {.enabled = true, .min_delay = 1ms, .max_delay = 1ms};
         clients.emplace_back(loop, config);
     }
     for (Client& client : clients) ASSERT_FALSE(client.start());

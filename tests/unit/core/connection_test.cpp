@@ -155,8 +155,9 @@ TEST_P(ConnectionTest, OpensAndTalks) {
         bench.open();
         ASSERT_EQ(bench.connection->stage(), Connection::Stage::session) << bench.connection->error().message();
         EXPECT_EQ(bench.messages, "first");
-        EXPECT_EQ(bench.connection->handshake().tls.version, GetParam().tls ? "fake" : "");
-        EXPECT_EQ(bench.connection->handshake().proxy_tls.version, GetParam().proxy_tls ? "fake" : "");
+        const std::unique_ptr<Handshake> handshake = bench.connection->take_handshake();
+        EXPECT_EQ(handshake->tls.version, GetParam().tls ? "fake" : "");
+        EXPECT_EQ(handshake->proxy_tls.version, GetParam().proxy_tls ? "fake" : "");
 
         ASSERT_FALSE(bench.connection->session().send(Opcode::text, as_bytes("hello"), {}));
         EXPECT_EQ(wire::read_client(bench.unwrapped()).shown(), std::vector<std::string>{"text \"hello\""});

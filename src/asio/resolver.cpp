@@ -110,8 +110,7 @@ Answer known(const Config& config, const std::string& host, std::uint16_t port) 
 
 }  // namespace
 
-void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,
-             Resolved resolved) {
+void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port, Resolved resolved) {
     Answer answer = known(config, host, port);
     if (!answer.error) return post_answer(*engine.gate(), std::move(resolved), std::move(answer));
     try {

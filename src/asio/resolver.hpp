@@ -19,7 +19,6 @@ using Resolved = std::function<void(std::vector<Address>, Error)>;
 /// loop is destroyed, so that a slow name server would hold up the end of the client. Here each lookup has a thread
 /// that nobody waits for; an answer that comes too late is dropped. Address literals need no thread.
 /// `config` says which addresses are known already, and which are wanted.
-void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,
-             Resolved resolved);
+void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port, Resolved resolved);
 
 }  // namespace tern::driver

@@ -231,8 +231,8 @@ bool Connection::hold_memory() {
     });
 }
 
-/// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take it
-/// away (`limits.max_memory`).
+/// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take
+/// it away (`limits.max_memory`).
 void Connection::release_memory() noexcept {
     if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ != Stage::session) return;
     if (budget_->limited()) return;

@@ -88,7 +88,8 @@ public:
     [[nodiscard]] static Block allocate(std::size_t size, MemoryBudget* budget = nullptr) noexcept;
     /// The same from the budget's pool, if it has one.
     [[nodiscard]] static Block borrow(std::size_t size, MemoryBudget* budget) noexcept;
-    /// Not for memory of a pool. Grows to `size`, keeping the contents. False, with nothing changed, if there is no memory.
+    /// Not for memory of a pool. Grows to `size`, keeping the contents. False, with nothing changed, if there is no
+    /// memory.
     [[nodiscard]] bool grow(std::size_t size) noexcept;
     void release() noexcept;
 

@@ -23,4 +23,10 @@ private:
 };
 
 }  // namespace tern::interop
+#elif defined(TERN_TEST_POLL)
+#include "poll_client.hpp"
+
+namespace tern::interop {
+using Client = PollClient;
+}  // namespace tern::interop
 #endif

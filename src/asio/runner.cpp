@@ -121,7 +121,7 @@ std::error_code Runner::send(Outgoing& outgoing) {
         if (!coming && (!full || core_.send_queued() == 0)) return error;
         // Compressing again is only worth it when there may be room.
         const std::size_t before = core_.send_queued();
-        const std::size_t limit = config_.limits.max_send_queue - std::min(config_.limits.max_send_queue, size);
+        const std::size_t limit = config_->limits.max_send_queue - std::min(config_->limits.max_send_queue, size);
         const State state = core_.state();
         const auto changed = [&] {
             if (!running_ || stopping_ || core_.state() != state) return true;
@@ -136,7 +136,7 @@ std::error_code Runner::send(Outgoing& outgoing) {
 /// Returns with the lock held. `size`: of what was to be sent.
 std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size) {
     Lock compressing(compressing_, std::defer_lock);
-    if (outgoing.may_be_compressed(config_.compression)) {
+    if (outgoing.may_be_compressed(config_->compression)) {
         // The loop's thread receives, too. Rather than waiting for another thread's compressor it sends a message as it
         // is; only the part of a message that is compressed already has no choice.
         if (outgoing.is_part() || !on_loop_thread()) {

@@ -528,9 +528,9 @@ bool ClientCore::Impl::next(Event& event) {
 bool ClientCore::Impl::next_lifecycle(Event& event) {
     current_ = lifecycle_.pop();
     if (config_->tracer != nullptr) {
-        std::string text(event_name(current_.kind));
-        if (current_.attempt != 0) text += " " + std::to_string(current_.attempt);
-        const Error& error = current_.kind == Event::Kind::closed ? current_.close.error : current_.error;
+        std::string text(event_name(current_->kind));
+        if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
+        const Error& error = current_->kind == Event::Kind::closed ? current_->close.error : current_->error;
         if (error) text += ": " + error.message();
         trace(TraceRecord::Kind::state, 0, text);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <shared_mutex>
@@ -27,12 +28,6 @@ std::shared_ptr<Client> make_client(Config config, bool /*own_task*/) {
     return std::make_shared<Client>(std::move(config));
 }
 
-/// A client waits for its thread when it is destroyed; not everybody can.
-void destroy_elsewhere(std::shared_ptr<Client> client) {
-    if (client != nullptr)
-        Service::clients().at(Clock::now(), [client = std::move(client)]() mutable { client.reset(); });
-}
-
 }  // namespace
 
 Websocket::Websocket(Options options, esp_websocket_client_handle_t handle)
@@ -40,7 +35,7 @@ Websocket::Websocket(Options options, esp_websocket_client_handle_t handle)
 
 Websocket::~Websocket() {
     cancel_timers();
-    destroy_elsewhere(std::move(engine_));
+    bury(std::move(engine_));
 }
 
 // --- life ----------------------------------------------------------------------------------------------------------
@@ -70,7 +65,7 @@ esp_err_t Websocket::start() {
     })));
     if (const Error error = engine_->start()) {
         ESP_LOGE(log_tag, "start: %s", error.message().c_str());
-        destroy_elsewhere(std::exchange(engine_, nullptr));
+        burial_ = bury(std::exchange(engine_, nullptr));
         return ESP_FAIL;
     }
     ++life_;
@@ -107,8 +102,9 @@ esp_err_t Websocket::stop() {
         return ESP_FAIL;
     }
     if (Handlers::inside()) return ESP_OK;
+    const Clock::time_point until = Clock::now() + patience;
     Lock lock(mutex_);
-    return wait_for_finish(lock, life, Clock::now() + patience) ? ESP_OK : ESP_FAIL;
+    return wait_for_finish(lock, life, until) && wait_for_burial(lock, until) ? ESP_OK : ESP_FAIL;
 }
 
 void Websocket::destroy() {
@@ -122,6 +118,7 @@ void Websocket::destroy() {
     if (!Handlers::inside()) {
         lock.lock();
         if (running) static_cast<void>(wait_for_finish(lock, life, Clock::time_point::max()));
+        static_cast<void>(wait_for_burial(lock, Clock::time_point::max()));
         lock.unlock();
         handlers_.mute();
         return handlers_.wait_until_quiet();
@@ -169,7 +166,10 @@ esp_err_t Websocket::close(CloseCode code, std::string_view text, TickType_t tic
         if (!close_received_) arm_end(after(ticks), Doom::close_timeout);
         return ESP_OK;
     }
-    if (wait_for_finish(lock, life, after(ticks))) return ESP_OK;
+    if (wait_for_finish(lock, life, after(ticks))) {
+        static_cast<void>(wait_for_burial(lock, Clock::now() + grace));
+        return ESP_OK;
+    }
     stop_wanted_ = true;
     if (engine_ != nullptr) engine_->begin_stop(0ms);
     return wait_for_finish(lock, life, Clock::now() + grace) ? ESP_OK : ESP_FAIL;
@@ -177,6 +177,16 @@ esp_err_t Websocket::close(CloseCode code, std::string_view text, TickType_t tic
 
 bool Websocket::wait_for_finish(Lock& lock, std::uint64_t life, Clock::time_point until) {
     return wait_until(changed_, lock, until, [&] { return finished_ >= life; });
+}
+
+/// Until the thread of the life is gone too: who stops a client may end the program next.
+bool Websocket::wait_for_burial(Lock& lock, Clock::time_point until) const {
+    const std::shared_ptr<Burial> burial = burial_;
+    if (burial == nullptr) return true;
+    lock.unlock();
+    const bool done = burial->wait(until);
+    lock.lock();
+    return done;
 }
 
 /// The end of a life. On return the lock is held again.
@@ -187,8 +197,9 @@ void Websocket::finish(Lock& lock) {
     auto engine = std::exchange(engine_, nullptr);
     lock.unlock();
     post(WEBSOCKET_EVENT_FINISH);
-    destroy_elsewhere(std::move(engine));
+    const auto burial = bury(std::move(engine));
     lock.lock();
+    burial_ = burial;
     finished_ = std::max(finished_, life);
     changed_.notify_all();
     if (destroy_on_exit_ && life == life_) Registry::take(handle_);
@@ -239,6 +250,7 @@ void Websocket::on_open(const Handshake& handshake) {
         const Lock lock(mutex_);
         if (!stop_wanted_) state_ = State::connected;
         failures_ = 0;
+        stop_all_at_exit();
         pinged_ = Clock::now();
         pong_missing_since_.reset();
         arm_ping(pinged_ + options_.ping_interval);
@@ -673,6 +685,29 @@ std::string Websocket::last_error() const {
     return last_error_;
 }
 
+// --- the end of the program ----------------------------------------------------------------------------------------
+
+namespace {
+
+/// Programs of this kind call exit() while clients run. What exit() takes down (the TLS library's state above all) must
+/// not be in use then.
+void stop_all() {
+    const Clock::time_point until = Clock::now() + grace;
+    for (const auto& client : Registry::all()) {
+        client->handlers().mute();
+        client->begin_stop();
+    }
+    Burial::wait_for_all(until);
+}
+
+}  // namespace
+
+/// Functions of atexit run in reverse order, so this is called when everything else has registered its own.
+void Websocket::stop_all_at_exit() {
+    static const bool registered = std::atexit(stop_all) == 0;
+    static_cast<void>(registered);
+}
+
 // --- registry ------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -688,6 +723,13 @@ Clients& clients() {
 }
 
 }  // namespace
+
+std::vector<std::shared_ptr<Websocket>> Registry::all() {
+    const std::shared_lock lock(clients().mutex);
+    std::vector<std::shared_ptr<Websocket>> result;
+    for (const auto& [handle, client] : clients().by_handle) result.push_back(client);
+    return result;
+}
 
 esp_websocket_client_handle_t Registry::add(Options options) {
     constexpr std::uintptr_t step = 16;  // looks like an address, and is none

@@ -13,9 +13,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <tern/client.hpp>
 
+#include "burial.hpp"
 #include "handlers.hpp"
 #include "options.hpp"
 #include "service.hpp"
@@ -97,6 +99,8 @@ private:
     void cancel_timers();
     void drop(Doom why);
     [[nodiscard]] bool wait_for_finish(Lock& lock, std::uint64_t life, Clock::time_point until);
+    [[nodiscard]] bool wait_for_burial(Lock& lock, Clock::time_point until) const;
+    static void stop_all_at_exit();
     [[nodiscard]] std::chrono::milliseconds next_delay();
     [[nodiscard]] std::shared_ptr<Client> room_to_send(TickType_t ticks, bool control) const;
     [[nodiscard]] bool ending() const;
@@ -109,6 +113,7 @@ private:
     Options options_;
     std::string headers_;  ///< Of this life.
     std::shared_ptr<Client> engine_;
+    std::shared_ptr<Burial> burial_;  ///< Of the engine before.
     State state_ = State::idle;
     std::uint64_t life_ = 0;      ///< Counts the starts.
     std::uint64_t finished_ = 0;  ///< The last life whose FINISH was delivered.
@@ -142,6 +147,7 @@ public:
     [[nodiscard]] static std::shared_ptr<Websocket> find(esp_websocket_client_handle_t handle);
     /// The same, and it is not found any more.
     static std::shared_ptr<Websocket> take(esp_websocket_client_handle_t handle);
+    [[nodiscard]] static std::vector<std::shared_ptr<Websocket>> all();
     [[nodiscard]] static std::size_t size();
 };
 

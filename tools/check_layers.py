@@ -34,7 +34,7 @@ FORBIDDEN = {
 }
 
 # The straight line inside src/core: a file includes only what stands before it.
-ORDER = ["fifo", "memory", "buffer", "error", "message", "address", "quote", "credentials", "timer_table", "url", "http_date", "http_head", "http_body",
+ORDER = ["fifo", "rare", "memory", "buffer", "error", "message", "address", "quote", "credentials", "timer_table", "url", "http_date", "http_head", "http_body",
          "http_refusal", "redirect", "extensions", "deflate", "mask", "utf8", "handshaker", "proxy_url", "proxy_rules", "proxy_connect", "proxy_socks5", "upgrade",
          "tls_layer", "frame", "frame_trace", "mask_keys", "message_reader", "outbox", "keepalive", "round_trips", "session",
          "connection", "dialer", "connect_attempt", "reconnect", "backlog", "client_core"]

@@ -330,6 +330,7 @@ void AsyncClient::Impl::cancel_all() {
 }
 
 void AsyncClient::Impl::shut_down() {
+    retire();
     mute();
     {
         const std::lock_guard lock(mutex_);

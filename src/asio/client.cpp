@@ -95,7 +95,7 @@ private:
     std::condition_variable changed_;
     bool started_ = false;  ///< A life is running.
     bool opened_ = false;   ///< The life has had an open connection.
-    Error ending_;          ///< Why the last life ended.
+    std::unique_ptr<Error> ending_;  ///< Why the last life ended.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
     std::list<Message> inbox_;
@@ -110,7 +110,7 @@ void Client::Impl::on_start(StartMode mode) {
     const bool handled = on_message || on_chunk || (on_event && mode != StartMode::once);
     started_ = true;
     opened_ = false;
-    ending_ = Error();
+    ending_.reset();
     keeping_ = !handled && config().delivery == Delivery::messages;
     inbox_.clear();
     inbox_bytes_ = 0;
@@ -134,7 +134,7 @@ Error Client::Impl::connect() {
         begin_stop(std::chrono::milliseconds(0));
         return {Errc::call_timeout, Phase::connect, "a handler is still running"};
     }
-    return opened_ ? Error() : ending_;
+    return opened_ || ending_ == nullptr ? Error() : *ending_;
 }
 
 std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
@@ -147,6 +147,7 @@ std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
 }
 
 void Client::Impl::shut_down() {
+    retire();
     const bool inside = on_loop_thread();
     if (inside) {
         mute();
@@ -207,7 +208,7 @@ void Client::Impl::note(const Event& event) {
         changed_.notify_all();
     }
     if (event.error != nullptr && (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed)) {
-        ending_ = *event.error;
+        ending_ = std::make_unique<Error>(*event.error);
     }
 }
 
@@ -277,7 +278,7 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
         return Error(Errc::call_timeout, Phase::open,
                      "no message came within " + std::to_string(limit.count()) + " ms");
     }
-    if (inbox_.empty()) return ending_ ? ending_ : Error(Errc::not_connected);
+    if (inbox_.empty()) return ending_ != nullptr ? *ending_ : Error(Errc::not_connected);
     Message message = std::move(inbox_.front());
     inbox_.pop_front();
     const bool was_full = inbox_bytes_ >= config().receive_buffer;

@@ -75,6 +75,7 @@ Runner::~Runner() {
 
 Error Runner::start(StartMode mode) {
     const Lock lock(mutex_);
+    if (retired_) return Errc::stopped;
     const bool prepared = asks();
     // A handler of the last event may begin the next life already.
     const bool over = in_handler_ && engine_->on_thread() && core_.state() == State::idle && !start_;
@@ -234,6 +235,11 @@ void Runner::begin_stop(std::chrono::milliseconds limit) {
     drop_at_ = drop_at_ ? std::min(*drop_at_, at) : at;
     if (!start_ && limit.count() > 0) static_cast<void>(core_.close(CloseCode::going_away, {}));
     post_pump();
+}
+
+void Runner::retire() {
+    const Lock lock(mutex_);
+    retired_ = true;
 }
 
 bool Runner::wait_until_idle(std::optional<TimePoint> deadline) {

@@ -56,6 +56,8 @@ public:
     void begin_stop(std::chrono::milliseconds limit);
     /// Waits until no life is running and no handler either; at most until `deadline`, if there is one. False: not yet.
     bool wait_until_idle(std::optional<TimePoint> deadline);
+    /// No life begins any more; a handler of the last event may want it to.
+    void retire();
     /// No event is delivered from now on, except for the one that is being delivered.
     void mute() noexcept { muted_ = true; }
     /// The answer to `ask`. The first one counts.
@@ -167,6 +169,7 @@ private:
     bool refresh_ = false;
     std::atomic<bool> paused_ = false;
 
+    bool retired_ = false;
     bool running_ = false;     ///< From `start` until the last event of the life was delivered.
     bool stopping_ = false;    ///< From `begin_stop` until the next `start`.
     bool entered_ = false;     ///< The engine knows of the life.

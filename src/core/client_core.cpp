@@ -14,6 +14,7 @@
 #include "extensions.hpp"
 #include "fifo.hpp"
 #include "proxy_url.hpp"
+#include "rare.hpp"
 #include "reconnect.hpp"
 #include "timer_table.hpp"
 #include "url.hpp"
@@ -235,7 +236,7 @@ private:
     /// The attempt (or the wait for it) is to take the place of `link_` without a gap.
     bool switching_ = false;
     bool switch_tried_ = false;      ///< Once is enough for a peer that says that it goes away.
-    std::optional<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
+    core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
 
     // Group `send`.
     bool close_requested_ = false;
@@ -245,7 +246,7 @@ private:
     std::uint64_t bytes_sent_ = 0;
 
     core::Fates told_fates_;  ///< For `next`. Group `receive`, like `current_`.
-    core::FateRecord current_fate_;
+    core::Rare<core::FateRecord> current_fate_;
 
     Stats totals_;  ///< Of the connections that are gone, and the counters of the client itself.
 };
@@ -558,9 +559,9 @@ bool ClientCore::Impl::next_fate(Event& event) {
     current_fate_ = told_fates_.pop();
     event = Event();
     event.kind = Event::Kind::fate;
-    event.number = current_fate_.number;
-    event.fate = current_fate_.fate;
-    if (current_fate_.error) event.error = &current_fate_.error;
+    event.number = current_fate_->number;
+    event.fate = current_fate_->fate;
+    if (current_fate_->error) event.error = &current_fate_->error;
     return true;
 }
 
@@ -774,7 +775,7 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
         return drop_waiting(event.error);
     }
     if (held_) {
-        CloseInfo info = *std::exchange(held_, std::nullopt);
+        CloseInfo info = held_.take();
         info.will_reconnect = decision.again;
         switching_ = false;
         add_event(Event::Kind::closed).close = std::move(info);
@@ -874,7 +875,7 @@ void ClientCore::Impl::finish(Error error) {
     if (held_) {
         held_->error = error;
         held_->will_reconnect = false;
-        add_event(Event::Kind::closed).close = *std::exchange(held_, std::nullopt);
+        add_event(Event::Kind::closed).close = held_.take();
     } else {
         add_event(Event::Kind::failed).error = error;
     }

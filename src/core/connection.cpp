@@ -284,7 +284,7 @@ void Connection::on_tls_end(TlsLayer::Status status, TimePoint now) {
         const bool cut = stage_ == Stage::session && !layers_.back()->ended();
         return end(cut ? Errc::tls_truncated : Errc::connection_lost, now);
     }
-    end(error_, now);
+    end(error_.value(), now);
 }
 
 bool Connection::next(Event& event) {
@@ -380,7 +380,7 @@ bool Connection::take_half_close() {
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;
-    if (error_ && !end_) end_ = error_;  // something could not be encrypted
+    if (error_ && !end_) end_ = *error_;  // something could not be encrypted
     session_->settle(now);
     if (end_ && drained_ && !session_->ended()) session_->on_end(*end_);
 }

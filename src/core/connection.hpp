@@ -15,6 +15,7 @@
 #include "buffer.hpp"
 #include "memory.hpp"
 #include "proxy_url.hpp"
+#include "rare.hpp"
 #include "session.hpp"
 #include "tls_layer.hpp"
 #include "upgrade.hpp"
@@ -42,7 +43,7 @@ public:
 
     [[nodiscard]] Stage stage() const noexcept { return stage_; }
     /// Why the stage is `failed`; `peer` is the caller's to fill in.
-    [[nodiscard]] const Error& error() const noexcept { return error_; }
+    [[nodiscard]] Error error() const { return error_.value(); }
     /// Something is left to be said to the peer after a failure: an alert of TLS. Not worth waiting for.
     [[nodiscard]] bool has_last_words() const noexcept;
     /// What is being done in stage `handshake`: `proxy`, `tls` or `upgrade`.
@@ -110,7 +111,7 @@ private:
     MemoryCharge tls_;         ///< What the layers and their library use beside the blocks that are counted.
     Stage stage_ = Stage::handshake;
     Step step_ = Step::upgrade;
-    Error error_;
+    Rare<Error> error_;
     std::unique_ptr<Handshake> handshake_ = std::make_unique<Handshake>();
     PhaseTimes times_;
     TimePoint step_began_;
@@ -121,7 +122,7 @@ private:
     Buffer rx_;  ///< What came out of the last layer.
     bool drained_ = true;
     bool rx_lent_ = false;      ///< `rx_space` was asked for and not answered.
-    std::optional<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
+    Rare<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
 
     std::unique_ptr<Handshaker> handshaker_;
     std::string plain_tx_;  ///< Of the handshaker, to be sent.

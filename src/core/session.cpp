@@ -290,7 +290,7 @@ void Session::enter(State state, TimePoint deadline) noexcept {
 
 void Session::on_end(Error error) {
     if (state_ == State::ended) return;
-    if (state_ == State::failing) return end(std::move(error_));
+    if (state_ == State::failing) return end(error_.take());
     if (state_ == State::lasting) return end(ending());
     if (state_ == State::open && !reader_.between_messages()) {
         error.detail += error.detail.empty() ? "in the middle of a message" : ", in the middle of a message";
@@ -304,7 +304,7 @@ void Session::on_end(Error error) {
 
 void Session::on_timeout(bool drained, TimePoint now) {
     while (const auto timer = timers_.take_expired(now)) {
-        if (state_ == State::failing) return end(std::move(error_));
+        if (state_ == State::failing) return end(error_.take());
         if (state_ == State::lasting && outbox_.close_sent()) return end(ending());
         return end(Error(Errc::close_timeout, Phase::closing,
                          reader_.closed() ? "our Close could not be sent" : "the peer did not answer our Close"));
@@ -375,7 +375,7 @@ CloseInfo Session::close_info() const {
     if (info.sent) info.sent_code = sent_code_;
     info.received = reader_.closed();
     info.by_peer = by_peer_;
-    info.error = error_;
+    info.error = error_.value();
     return info;
 }
 

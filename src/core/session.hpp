@@ -23,6 +23,7 @@
 #include "keepalive.hpp"
 #include "message_reader.hpp"
 #include "outbox.hpp"
+#include "rare.hpp"
 #include "round_trips.hpp"
 #include "timer_table.hpp"
 
@@ -192,7 +193,7 @@ private:
     TimerTable<Timer> timers_;
     bool by_peer_ = false;
     bool half_close_done_ = false;
-    Error error_;
+    Rare<Error> error_;
     std::uint64_t messages_received_ = 0;  ///< As of the last `settle`, for readers of other threads; so is the next.
     std::uint64_t round_trips_seen_ = 0;
     RoundTrips round_trips_;

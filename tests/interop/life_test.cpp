@@ -271,6 +271,21 @@ TEST(InHandler, StartAgainInTheLastEvent) {
     EXPECT_EQ(twice.get_future().wait_for(bearable), std::future_status::ready);
 }
 
+TEST(InHandler, NothingBeginsOnceTheClientIsBeingDestroyed) {
+    ScriptedServer server(deaf);
+    std::promise<Error> refused;
+    {
+        Config config = short_config(server.url());
+        config.timeouts.stop = 50ms;
+        Client client{config};
+        static_cast<void>(client.on_event([&](const Event& event) {
+            if (event.kind == Event::Kind::closed) refused.set_value(client.start());
+        }));
+        ASSERT_FALSE(client.connect());
+    }
+    EXPECT_TRUE(refused.get_future().get() == Errc::stopped);
+}
+
 TEST(Handlers, ThatThrowBecomeErrorsAndTheConnectionGoesOn) {
     ScriptedServer server(echo);
     std::promise<std::string> reported;

@@ -93,8 +93,8 @@ private:
     // Shared by the loop and the blocking calls.
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    bool started_ = false;  ///< A life is running.
-    bool opened_ = false;   ///< The life has had an open connection.
+    bool started_ = false;           ///< A life is running.
+    bool opened_ = false;            ///< The life has had an open connection.
     std::unique_ptr<Error> ending_;  ///< Why the last life ended.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;

@@ -241,7 +241,7 @@ private:
     Link old_;   ///< One whose place was taken; it delivers what is left and is closed.
     /// The attempt (or the wait for it) is to take the place of `link_` without a gap.
     bool switching_ = false;
-    bool switch_tried_ = false;      ///< Once is enough for a peer that says that it goes away.
+    bool switch_tried_ = false;   ///< Once is enough for a peer that says that it goes away.
     core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
 
     // Group `send`.

@@ -121,8 +121,8 @@ private:
     Block rx_memory_;
     Buffer rx_;  ///< What came out of the last layer.
     bool drained_ = true;
-    bool rx_lent_ = false;      ///< `rx_space` was asked for and not answered.
-    Rare<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
+    bool rx_lent_ = false;  ///< `rx_space` was asked for and not answered.
+    Rare<Error> end_;       ///< The stream has ended, but what came before has not been taken yet.
 
     std::unique_ptr<Handshaker> handshaker_;
     std::string plain_tx_;  ///< Of the handshaker, to be sent.

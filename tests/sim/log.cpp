@@ -52,7 +52,7 @@ Entry copy_of(const Event& event, TimePoint at) {
     if (has_close && event.close != nullptr) entry.close = *event.close;
     if (event.kind == Kind::closed) entry.error = entry.close.error;
     const bool has_error = event.kind == Kind::reconnecting || event.kind == Kind::failed || event.kind == Kind::fate ||
-                           event.kind == Kind::switch_failed;
+                           event.kind == Kind::switch_failed || event.kind == Kind::redirected;
     if (has_error && event.error != nullptr) entry.error = *event.error;
     return entry;
 }
@@ -72,6 +72,7 @@ std::string describe(const Entry& entry) {
             return line + " " + std::to_string(entry.number) + " " + std::string(fate_name(entry.fate)) +
                    (entry.error ? " " + entry.error.message() : "");
         case Kind::switched: return line + " " + entry.handshake.subprotocol;
+        case Kind::redirected:
         case Kind::switch_failed: return line + " " + entry.error.message();
         case Kind::closing: return line + " " + shown(entry.close);
         case Kind::closed: return line + " " + shown(entry.close) + " " + entry.error.message();
@@ -130,6 +131,12 @@ std::string EventJudge::judge_life(const Event& event) {
                 return "connecting at the wrong time";
             }
             return event.attempt == attempt_ ? "" : "the number of the attempt is wrong";
+        case Kind::redirected:
+            if (event.error == nullptr || !*event.error) return "redirected without the answer";
+            // While connections are switched an attempt runs beside the open one.
+            return before == Stage::connecting || before == Stage::open || before == Stage::closing
+                       ? ""
+                       : "redirected without an attempt";
         case Kind::open:
             stage_ = Stage::open;
             opened_ = true;

@@ -254,6 +254,7 @@ Config Options::config() const {
     config.delivery = Delivery::chunks;
     config.fragment_size = buffer_size;
     config.check_outgoing_text = false;
+    config.compression.enabled = false;  // the reference has none; tern_esp_ext.h can ask for it
     config.receive_buffer = std::clamp<std::size_t>(buffer_size, smallest_receive_buffer, 64u << 10u);
     const std::chrono::milliseconds each = std::min(network_timeout, day);
     config.timeouts = {.resolve = each,

@@ -90,6 +90,10 @@ esp_err_t tern_esp_set_max_redirects(esp_websocket_client_handle_t client, unsig
     return change_config(client, [count](Config& config) { config.max_redirects = count; });
 }
 
+esp_err_t tern_esp_set_compression(esp_websocket_client_handle_t client, bool offered) {
+    return change_config(client, [offered](Config& config) { config.compression.enabled = offered; });
+}
+
 esp_err_t tern_esp_set_max_message_size(esp_websocket_client_handle_t client, size_t size) {
     return change_config(client, [size](Config& config) { config.limits.max_message_size = size; });
 }

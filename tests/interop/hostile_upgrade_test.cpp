@@ -135,7 +135,8 @@ TEST_P(HostileUpgrade, IsRefusedWithItsOwnError) {
     EXPECT_FALSE(client.closed()) << "it was never open";
     EXPECT_EQ(error.phase, Phase::upgrade);
     EXPECT_NE(error.message().find("upgrade with " + server.name()), std::string::npos) << error.message();
-    EXPECT_EQ(error.response.status != 0, row.expected == Errc::upgrade_refused);
+    const int status = error.response.status;  // kept of every answer that has a whole head
+    EXPECT_TRUE(row.expected == Errc::upgrade_refused ? status != 0 : status == 0 || status == 101) << status;
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, HostileUpgrade, testing::Range<std::size_t>(0, refused().size()),

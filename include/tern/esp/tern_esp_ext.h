@@ -46,6 +46,8 @@ esp_err_t tern_esp_set_bearer_token(esp_websocket_client_handle_t client, const 
 esp_err_t tern_esp_set_max_redirects(esp_websocket_client_handle_t client, unsigned int count);
 /* The largest message that is received, as a sum of its frames; no limit at first. */
 esp_err_t tern_esp_set_max_message_size(esp_websocket_client_handle_t client, size_t size);
+/* Offers permessage-deflate (RFC 7692); messages are compressed if the server agrees. Not offered at first. */
+esp_err_t tern_esp_set_compression(esp_websocket_client_handle_t client, bool offered);
 /* Text that is not UTF-8 is not sent (-1). */
 esp_err_t tern_esp_check_outgoing_text(esp_websocket_client_handle_t client, bool check);
 /* A send waits while more than this waits for the network; 64 KiB at first. Takes effect at once. */

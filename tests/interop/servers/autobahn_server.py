@@ -2,6 +2,7 @@
 
 autobahn_server.py TESTEE   runs `TESTEE ws://127.0.0.1:PORT tern` against itself, judges every case, and exits with
                             status 0 if all of them passed; then the cases of compression once more with each offer.
+                            With --plain: the cases without compression, and nothing is offered.
 
 A case sends frames and says what has to come back: messages, pongs, and the close code with which the testee ends. The
 codec here is written for this file alone.
@@ -408,30 +409,34 @@ class Server:
         self.verdicts[number] = verdict
 
 
-async def run(testee, variant, first):
-    """Plays the cases from `first` on; the number of failures."""
+async def run(testee, variant, first, last=None):
+    """Plays the cases from `first` to `last`; the number of failures. Without a variant nothing is offered."""
     judge = Server()
     server = await asyncio.start_server(judge.serve, "127.0.0.1", 0, limit=128 << 20)
     port = server.sockets[0].getsockname()[1]
+    last = last or len(CASES)
+    options = [f"--offer={variant}"] if variant else []
     process = await asyncio.create_subprocess_exec(
-        testee, f"--offer={variant}", f"ws://127.0.0.1:{port}", "tern test", str(first), stdout=asyncio.subprocess.DEVNULL
+        testee, *options, f"ws://127.0.0.1:{port}", "tern test", str(first), str(last), stdout=asyncio.subprocess.DEVNULL
     )
     status = await process.wait()
     failed = 0
-    for number, case in enumerate(CASES[first - 1 :], first):
+    for number, case in enumerate(CASES[first - 1 : last], first):
         verdict = judge.verdicts.get(number, "was not run")
         if verdict:
             failed += 1
             print(f"FAILED {number} {case.name}: {verdict}")
-    print(f"offer {variant}: {len(CASES) - first + 1 - failed} cases passed, {failed} failed")
+    print(f"offer {variant}: {last - first + 1 - failed} cases passed, {failed} failed")
     return failed + (1 if status or not judge.reported.is_set() else 0)
 
 
-async def main(testee):
+async def main(testee, plain=False):
+    if plain:
+        return 1 if await run(testee, None, 1, FIRST_COMPRESSED - 1) else 0
     failed = await run(testee, "default", 1)
     for variant in ("alone", "small", "several"):
         failed += await run(testee, variant, FIRST_COMPRESSED)
     return 1 if failed else 0
 
 
-sys.exit(asyncio.run(main(sys.argv[1])))
+sys.exit(asyncio.run(main(sys.argv[1], "--plain" in sys.argv[2:])))

@@ -258,10 +258,6 @@ struct Outcome {
     std::size_t largest_chunk = 0;
     std::size_t consumed = 0;  ///< Bytes that had been given when it ended.
     std::size_t memory = 0;
-
-    friend bool operator==(const Outcome& left, const Outcome& right) {
-        return left.messages == right.messages && left.end == right.end && left.unfinished == right.unfinished;
-    }
 };
 
 class Feed {

@@ -268,7 +268,7 @@ std::error_code Runner::refresh() {
 void Runner::pause(bool wanted) {
     const Lock lock(mutex_);
     paused_ = wanted;
-    if (!wanted) post_pump();
+    if (!wanted && running_) post_pump();  // without a life the loop may not run, and would never let go of it
 }
 
 void Runner::watch_progress(bool wanted) {

@@ -220,6 +220,7 @@ void AsyncClient::Impl::connect(OperationPtr operation) {
 void AsyncClient::Impl::receive(OperationPtr operation) {
     Message message;
     bool was_full = false;
+    bool waits = false;
     {
         const std::lock_guard lock(mutex_);
         Completions completions;
@@ -230,6 +231,7 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
         if (inbox_.empty()) {
             if (started_) {
                 receiving_.push_back({.operation = std::move(operation)});
+                waits = true;
             } else {
                 completions.add(std::move(operation), ending_ ? ending_.code : make_error_code(Errc::not_connected));
                 return;
@@ -241,8 +243,9 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
             inbox_bytes_ -= message.data.size() + sizeof(Message);
         }
     }
-    if (operation != nullptr) operation.release()->complete({}, std::move(message));
-    if (was_full || operation == nullptr) wake();
+    if (waits) return wake();
+    operation.release()->complete({}, std::move(message));
+    if (was_full) wake();
 }
 
 void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation) {

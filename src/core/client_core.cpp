@@ -199,7 +199,7 @@ private:
     void begin_switch(TimePoint now);
     [[nodiscard]] bool should_switch(TimePoint now);
     void try_again_or_fail(Error error, const core::Supervisor::Decision& decision, TimePoint now);
-    void finish(Error error);
+    void finish(const Error& error);
     void end_life(const Error& error);
     void drop_attempt();
     Lifecycle& add_event(Event::Kind kind);
@@ -288,7 +288,7 @@ void ClientCore::Impl::stop(TimePoint now) {
     }
     Error error(Errc::stopped, attempt_ != nullptr ? attempt_->phase() : Phase::none);
     if (attempt_ != nullptr) error.peer = attempt_->peer();
-    finish(std::move(error));
+    finish(error);
 }
 
 void ClientCore::Impl::reconnect_now(TimePoint now) {
@@ -680,7 +680,7 @@ void ClientCore::Impl::update(TimePoint now) {
             error.peer = attempt_->peer();
         }
         drop_attempt();
-        if (!link_) return finish(std::move(error));
+        if (!link_) return finish(error);
     }
     if (attempt_ != nullptr) update_attempt(now);
     if (old_) update_old();
@@ -814,7 +814,7 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
         if (!decision.again) return end_life(error);
         drop_waiting(error);
     }
-    if (mode_ == StartMode::once && !decision.same_round) return finish(std::move(error));
+    if (mode_ == StartMode::once && !decision.same_round) return finish(error);
     try_again_or_fail(std::move(error), decision, now);
 }
 
@@ -891,7 +891,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
             error.detail += (error.detail.empty() ? "given up after " : "; given up after ") +
                             std::to_string(supervisor_->next_attempt() - 1) + " attempts";
         }
-        return finish(std::move(error));
+        return finish(error);
     }
     // A deadline in the present would make the driver spin through an attempt that fails at once.
     const milliseconds delay = std::max(decision.delay, milliseconds(1));
@@ -903,7 +903,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
 }
 
 /// The last event of a life that has no open connection.
-void ClientCore::Impl::finish(Error error) {
+void ClientCore::Impl::finish(const Error& error) {
     if (held_) {
         held_->error = error;
         held_->will_reconnect = false;

@@ -12,7 +12,7 @@ namespace {
 /// Pings may come faster than the peer takes the answers. Section 5.5.3 lets us answer only the latest then.
 constexpr std::size_t max_pongs = 16u << 10u;
 /// Segments of the outbox for pings, pongs and Close frames.
-constexpr std::size_t max_control_memory = 2 * (4u << 10u);
+constexpr std::size_t max_control_memory = 8u << 10u;
 constexpr std::size_t max_close_reason = max_control_payload - 2;
 /// How long a failed connection is kept for the peer to read our Close (otherwise a reset could overtake it).
 constexpr std::chrono::milliseconds fail_linger{1'000};

@@ -175,7 +175,8 @@ struct Event {
     const Handshake* handshake = nullptr;
     const CloseInfo* close = nullptr;
     const Error* error = nullptr;
-    std::uint32_t attempt = 0;  ///< 1 for the first attempt since the start or since the last open connection.
+    std::uint32_t attempt =
+        0;  ///< 1 for the first attempt since the start, the last stable connection or `reconnect_now`.
     std::chrono::milliseconds delay{0};
     std::chrono::microseconds round_trip{-1};  ///< Negative: not known.
     std::uint64_t number = 0;                  ///< Of a message that was sent; see `SendOptions::number`.

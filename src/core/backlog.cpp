@@ -8,12 +8,24 @@
 namespace tern::core {
 
 Backlog::~Backlog() {
-    for (const Message& message : messages_) budget_.give(memory_of(message));
+    for (const Message& message : messages_) discharge(memory_of(message));
 }
 
 std::size_t Backlog::memory_of(const Message& message) noexcept {
     // A vector that grows has up to three places an item for a moment.
     return 3 * sizeof(Message) + message.payload.size() + message.key.size();
+}
+
+bool Backlog::charge(std::size_t n) noexcept {
+    if (ceiling_ != 0 && (n > ceiling_ || charged_ > ceiling_ - n)) return false;
+    if (!budget_.take(n)) return false;
+    charged_ += n;
+    return true;
+}
+
+void Backlog::discharge(std::size_t n) noexcept {
+    budget_.give(n);
+    charged_ -= n;
 }
 
 void Backlog::count(const Message& message, bool in) noexcept {
@@ -27,7 +39,7 @@ void Backlog::tell(const Message& message, Fate fate, const Error& error, Fates&
 
 std::vector<Backlog::Message>::iterator Backlog::remove(std::vector<Message>::iterator message) {
     if (message->stream == 0) count(*message, false);
-    budget_.give(memory_of(*message));
+    discharge(memory_of(*message));
     if (message == messages_.begin()) {
         if (queued_in_front_ > 0) --queued_in_front_;
         static_cast<void>(messages_.pop());
@@ -44,34 +56,34 @@ std::error_code Backlog::add(Message message, std::size_t limit, Fates& fates) {
     const std::size_t size = message.payload.size();
     if (size > limit) return Errc::send_queue_full;
     const bool drops_oldest = config_.when_full == OfflineQueue::Full::drop_oldest;
-    const std::size_t freed = replaced == messages_.end() ? 0 : replaced->payload.size();
+    const bool replaces = replaced != messages_.end();  // removing others makes the iterator invalid
+    const std::size_t freed = replaces ? replaced->payload.size() : 0;
     const bool full = waiting_bytes_ - freed > limit - size;
     if (full && config_.when_full == OfflineQueue::Full::drop_newest) {
         tell(message, Fate::dropped, Errc::send_queue_full, fates);
         return {};
     }
     if (full && !drops_oldest) return Errc::send_queue_full;
-    while (!budget_.take(memory_of(message))) {
-        if (!drops_oldest || !drop_oldest(replaced, fates)) return Errc::send_queue_full;
+    while (!charge(memory_of(message))) {
+        if (!drops_oldest || replaces || !drop_oldest(fates)) return Errc::send_queue_full;
     }
     unstamped_ = unstamped_ || config_.expire_after.count() != 0 || message.options.expires != TimePoint::max();
     count(message, true);
-    if (replaced != messages_.end()) {
+    if (replaces) {
         // It takes the place of the older one, so that keys cannot be used to get ahead.
         tell(*replaced, Fate::replaced, {}, fates);
         count(*replaced, false);
-        budget_.give(memory_of(*replaced));
+        discharge(memory_of(*replaced));
         *replaced = std::move(message);
     } else {
         messages_.push(std::move(message));
     }
-    while (waiting_bytes_ > limit) static_cast<void>(drop_oldest(messages_.end(), fates));
+    while (waiting_bytes_ > limit) static_cast<void>(drop_oldest(fates));
     return {};
 }
 
-/// The oldest that waits makes room, unless it is `spared`, which stays valid only then.
-bool Backlog::drop_oldest(std::vector<Message>::iterator spared, Fates& fates) {
-    if (spared != messages_.end()) return false;
+/// The oldest that waits makes room.
+bool Backlog::drop_oldest(Fates& fates) {
     const auto oldest =
         std::find_if(messages_.begin(), messages_.end(), [](const Message& each) { return each.stream == 0; });
     if (oldest == messages_.end()) return false;
@@ -81,7 +93,7 @@ bool Backlog::drop_oldest(std::vector<Message>::iterator spared, Fates& fates) {
 }
 
 bool Backlog::keep(Message message) {
-    if (!budget_.take(memory_of(message))) return false;
+    if (!charge(memory_of(message))) return false;
     messages_.push(std::move(message));
     return true;
 }
@@ -99,6 +111,23 @@ Backlog::Message* Backlog::waiting() noexcept {
 void Backlog::on_queued(Message& message, StreamId stream) noexcept {
     count(message, false);
     message.stream = stream;
+}
+
+Backlog::Message Backlog::take(Message& message) {
+    Message taken = std::move(message);
+    // What it counted for is given back as it was counted.
+    const std::size_t size = taken.payload.size();
+    waiting_bytes_ -= size;
+    --waiting_count_;
+    discharge(memory_of(taken));
+    const auto place = find(taken.number);
+    if (place == messages_.begin()) {
+        static_cast<void>(messages_.pop());
+    } else {
+        messages_.erase(place);
+    }
+    queued_in_front_ = 0;
+    return taken;
 }
 
 std::optional<bool> Backlog::on_sent(std::uint64_t number) noexcept {

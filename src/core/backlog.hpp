@@ -38,7 +38,10 @@ public:
     };
 
     /// The configuration and the budget outlive it.
-    Backlog(const OfflineQueue& config, MemoryBudget& budget) noexcept : config_(config), budget_(budget) {}
+    /// `ceiling`: what all messages together may take of it, so that there is enough for the connection that they wait
+    /// for. 0: no ceiling.
+    Backlog(const OfflineQueue& config, MemoryBudget& budget, std::size_t ceiling) noexcept
+        : config_(config), budget_(budget), ceiling_(ceiling) {}
     Backlog(const Backlog&) = delete;
     Backlog& operator=(const Backlog&) = delete;
     ~Backlog();
@@ -53,6 +56,8 @@ public:
     [[nodiscard]] bool any_waiting() const noexcept { return waiting_bytes_ != 0 || waiting_count_ != 0; }
     /// The one that `waiting` gave is queued for sending now.
     void on_queued(Message& message, StreamId stream) noexcept;
+    /// The same one, to be kept no longer.
+    [[nodiscard]] Message take(Message& message);
     /// It is done with: true if its fate is to be told; empty if it is not here.
     std::optional<bool> on_sent(std::uint64_t number) noexcept;
     [[nodiscard]] bool holds(std::uint64_t number) noexcept;
@@ -71,14 +76,18 @@ public:
 
 private:
     [[nodiscard]] std::vector<Message>::iterator find(std::uint64_t number) noexcept;
+    [[nodiscard]] bool charge(std::size_t n) noexcept;
+    void discharge(std::size_t n) noexcept;
     void count(const Message& message, bool in) noexcept;
     std::vector<Message>::iterator remove(std::vector<Message>::iterator message);
-    bool drop_oldest(std::vector<Message>::iterator spared, Fates& fates);
+    bool drop_oldest(Fates& fates);
     [[nodiscard]] static std::size_t memory_of(const Message& message) noexcept;
     void tell(const Message& message, Fate fate, const Error& error, Fates& fates);
 
     const OfflineQueue& config_;
     MemoryBudget& budget_;
+    std::size_t ceiling_;
+    std::size_t charged_ = 0;
     Fifo<Message> messages_;  ///< In the order of sending.
     std::size_t waiting_bytes_ = 0;
     std::size_t waiting_count_ = 0;

@@ -41,6 +41,11 @@ Error check_reconnect(const Reconnect& r) {
     return {};
 }
 
+/// What a connection may need until it is open.
+std::size_t memory_of_connection(const Config& config) {
+    return config.receive_buffer + config.limits.max_head_size + config.limits.max_error_body + (8u << 10u);
+}
+
 Error check_values(const Config& config) {
     const Timeouts& t = config.timeouts;
     for (const auto value : {t.resolve, t.connect, t.proxy, t.tls, t.upgrade, t.attempt, t.close}) {
@@ -64,7 +69,7 @@ Error check_values(const Config& config) {
         return invalid("receive_buffer lies between 4 KiB and 16 MiB");
     }
     const Limits& l = config.limits;
-    if (l.max_memory != 0 && l.max_memory < config.receive_buffer + l.max_head_size + l.max_error_body + (8u << 10u)) {
+    if (l.max_memory != 0 && l.max_memory < memory_of_connection(config)) {
         return invalid("limits.max_memory is less than receive_buffer and what a handshake may need");
     }
     if (config.limits.max_head_size == 0 || config.limits.max_head_fields == 0) {
@@ -203,6 +208,7 @@ private:
     /// Messages are accepted while there is no open connection.
     [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
     void drop_waiting(const Error& error);
+    void need_backlog();
     std::error_code enqueue(Opcode opcode, Bytes payload, const SendOptions& options);
     [[nodiscard]] bool keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number);
     void send_backlog();
@@ -331,13 +337,21 @@ std::error_code ClientCore::Impl::send_part(Opcode opcode, Bytes payload, bool f
     return {};
 }
 
+void ClientCore::Impl::need_backlog() {
+    if (backlog_ != nullptr) return;
+    const std::size_t limit = config_->limits.max_memory;
+    // At least a byte, because 0 is no ceiling.
+    const std::size_t ceiling = limit == 0 ? 0 : std::max<std::size_t>(limit - memory_of_connection(*config_), 1);
+    backlog_ = std::make_unique<Backlog>(config_->offline_queue, common_.memory, ceiling);
+}
+
 std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const SendOptions& options) {
     if (!queues()) return Errc::not_connected;
     if (opcode != Opcode::text && opcode != Opcode::binary) return Errc::invalid_opcode;
     if (opcode == Opcode::text && config_->check_outgoing_text && !options.trusted_utf8 && !core::is_utf8(payload)) {
         return Errc::outgoing_text_not_utf8;
     }
-    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue, common_.memory);
+    need_backlog();
     const std::uint64_t number = last_number_ + 1;
     Backlog::Message message{.opcode = opcode,
                              .payload = std::string(as_text(payload)),
@@ -357,7 +371,7 @@ std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const Se
 }
 
 bool ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions& options, std::uint64_t number) {
-    if (backlog_ == nullptr) backlog_ = std::make_unique<Backlog>(config_->offline_queue, common_.memory);
+    need_backlog();
     Backlog::Message message{.opcode = opcode,
                              .payload = std::string(as_text(payload)),
                              .key = {},
@@ -377,8 +391,16 @@ void ClientCore::Impl::send_backlog() {
         SendOptions options = message->options;
         options.trusted_utf8 = true;  // checked when it was accepted
         const Bytes payload = as_bytes(message->payload);
-        if (link_.session().send(message->opcode, payload, options, message->number)) return;
-        backlog_->on_queued(*message, link_.stream);
+        if (!link_.session().send(message->opcode, payload, options, message->number)) {
+            backlog_->on_queued(*message, link_.stream);
+            continue;
+        }
+        if (link_.session().queued() != 0) return;  // room will come
+        // Nothing makes room but the copy that would be kept of it.
+        const Backlog::Message alone = backlog_->take(*message);
+        const std::uint64_t number = alone.watched ? alone.number : 0;
+        const bool refused = bool(link_.session().send(alone.opcode, as_bytes(alone.payload), options, number));
+        if (refused && alone.watched) fates_.push({number, Fate::dropped, Errc::send_queue_full});
     }
 }
 
@@ -486,12 +508,15 @@ bool ClientCore::Impl::next(Command& command) {
 bool ClientCore::Impl::next(Event& event) {
     if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
     if (!lifecycle_.empty()) return next_lifecycle(event);
-    while (old_ && old_.connection->next(event)) {
+    // Pieces of two messages must not mix: the connection whose message has begun goes on with it.
+    const auto inside = [this](Link& link) {
+        return link && config_->delivery == Delivery::chunks && !link.session().ended() &&
+               !link.session().between_messages();
+    };
+    while (old_ && !inside(link_) && old_.connection->next(event)) {
         if (event.kind != Event::Kind::closing) return true;  // that is not the user's business any more
     }
-    // Pieces of two messages must not mix.
-    const bool inside = old_ && config_->delivery == Delivery::chunks && !old_.session().between_messages();
-    if (!link_ || inside || !link_.connection->next(event)) return false;
+    if (!link_ || inside(old_) || !link_.connection->next(event)) return false;
     if (event.kind != Event::Kind::closing) return true;
     current_.close = CloseInfo();
     current_.close.code = link_.session().peer_close().code;
@@ -699,8 +724,15 @@ void ClientCore::Impl::update_link(TimePoint now) {
     if (should_switch(now)) begin_switch(now);
     if (!session.ended()) return;
     drop(link_);
-    // What was received before the end belongs to the user first.
-    if (link_.connection->drained()) link_ended(now);
+    // What was received before the end belongs to the user first; and behind `closed` comes no message, not of the
+    // connection whose place this one took either.
+    if (old_ && !old_.dropped) {
+        drop(old_);
+        old_.connection->on_end(Errc::connection_lost, now);
+        old_.connection->settle(now);
+    }
+    if (old_) update_old();
+    if (!old_ && link_.connection->drained()) link_ended(now);
 }
 
 /// The peer announces that it will be gone soon, and another connection may find its successor. A peer that does so all

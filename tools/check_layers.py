@@ -27,6 +27,8 @@ FORBIDDEN = {
                 (r"<tern/(?!(core|tls)\.hpp)", "a TLS library sees tern/core.hpp and tern/tls.hpp only")],
     "src/asio": [(r"<(boost|openssl|uriparser|simdjson)", "the driver knows Asio and the core, no library of the core")],
     "src/cli": [(r"<(asio|openssl|uriparser|simdjson)", "the command stands on the public headers")],
+    "src/testing": [(r"<(asio|boost|openssl)", "the simulator has a codec and a world of its own"),
+                    (r"<tern/(client|tern)\.hpp>", "the simulator is a driver: it sees tern/core.hpp")],
     "tests/sim": [(r"<(asio|boost|openssl)", "the simulator has a codec and a world of its own"),
                   (r"<tern/(client|tern)\.hpp>", "the simulator is a driver: it sees tern/core.hpp")],
 }

@@ -1,6 +1,5 @@
 #include "engine.hpp"
 
-#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -37,10 +36,6 @@ private:
 
 Engine::Engine(asio::any_io_executor executor) : executor_(std::move(executor)), sweeper_(executor_) {
     gate_->engine_ = this;
-    // The cryptographic library cleans up when the program exits. It has to be set up before the engine is, so that it
-    // does so after an engine of static duration has ended its thread, and with it what the library keeps for threads.
-    std::array<std::byte, 1> any{};
-    static_cast<void>(default_crypto().random_bytes(any));
 }
 
 Engine::~Engine() {

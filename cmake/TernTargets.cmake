@@ -20,6 +20,18 @@ target_compile_options(tern_settings INTERFACE
     -Wno-missing-field-initializers
     # GCC 12 sees overlaps in std::string's operator+ that are not there (its bug 105651).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# As Debian builds its packages, and a little more. For programs of ours and for the library; users have flags of their own.
+set(TERN_HARDENING OFF)
+if(TERN_HARDEN AND NOT TERN_SANITIZE AND CMAKE_BUILD_TYPE MATCHES "Rel")
+    set(TERN_HARDENING ON)
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    target_compile_options(tern_settings INTERFACE
+        -fstack-protector-strong -fstack-clash-protection -Wformat -Werror=format-security
+        -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+        $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>)
+    target_link_options(tern_settings INTERFACE
+        -Wl,-z,relro -Wl,-z,now $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
+endif()
 if(TERN_SANITIZE)
     add_compile_options(-fsanitize=${TERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${TERN_SANITIZE})
@@ -35,7 +47,8 @@ function(tern_layer name)
     cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
     add_library(${name} OBJECT ${arg_SOURCES})
     target_link_libraries(${name} PUBLIC tern_public PRIVATE tern_settings ${arg_LINK})
-    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
+        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
 # tern_program(<name> SOURCES ... LINK ...): an executable of our own, in the root of the build tree.

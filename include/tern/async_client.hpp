@@ -34,6 +34,7 @@
 #include <tern/client.hpp>
 #include <tern/config.hpp>
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 
 namespace tern {
@@ -41,7 +42,7 @@ namespace tern {
 namespace detail {
 
 /// An operation that has begun and has not been completed. Whoever owns it either completes it, once, or drops it.
-class AsyncOperation {
+class TERN_API AsyncOperation {
 public:
     AsyncOperation() = default;
     AsyncOperation(const AsyncOperation&) = delete;
@@ -65,7 +66,7 @@ struct DropOperation {
 using OperationPtr = std::unique_ptr<AsyncOperation, DropOperation>;
 
 /// What the templates of `AsyncClient` call; the rest is compiled. Thread-safe.
-class AsyncBackend {
+class TERN_API AsyncBackend {
 public:
     AsyncBackend() = default;
     AsyncBackend(const AsyncBackend&) = delete;
@@ -193,7 +194,7 @@ OperationPtr make_operation(const std::shared_ptr<AsyncBackend>& backend, const 
 /// Ending: the destructor drops the connection at once; operations that are under way complete with
 /// `asio::error::operation_aborted`. For a closing handshake, wait for `async_close` first. The client has to be
 /// destroyed before the context of its executor, or by it, like every object of Asio.
-class AsyncClient {
+class TERN_API AsyncClient {
 public:
     using executor_type = asio::any_io_executor;
 

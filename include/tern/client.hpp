@@ -24,6 +24,7 @@
 
 #include <tern/config.hpp>
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 
 namespace tern {
@@ -65,7 +66,7 @@ private:
 /// An attempt to connect that waits for the program to say what it uses. Movable, to be answered later. When it goes
 /// out of scope without an answer the attempt fails (`prepare_failed`); an answer after the client has given up the
 /// attempt does nothing. May outlive the client. Use it by one thread at a time; that can be any.
-class PendingAttempt {
+class TERN_API PendingAttempt {
 public:
     PendingAttempt(PendingAttempt&&) noexcept;
     PendingAttempt& operator=(PendingAttempt&&) noexcept;
@@ -102,7 +103,7 @@ private:
 /// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No
 /// handler runs after the destructor has returned; so it waits for one that is running, without a limit, except when it
 /// is called inside that handler. Handlers run until then: declare what they refer to before the client.
-class Client {
+class TERN_API Client {
 public:
     /// With a thread of its own.
     explicit Client(Config config);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 
 namespace tern {
@@ -124,7 +125,7 @@ struct WaterMarks {
 };
 
 /// The variables of the environment that name proxies.
-struct ProxyEnvironment {
+struct TERN_API ProxyEnvironment {
     std::string ws_proxy, wss_proxy;
     std::string
         http_proxy;  ///< For ws. Of the variables, only that in small letters: CGI sets the other (CVE-2016-5385).
@@ -138,7 +139,7 @@ struct ProxyEnvironment {
 
 /// The proxy that curl would use for the URL, to be put into `Config::proxy`; empty: none. Nothing is read from the
 /// environment unless you ask with this.
-[[nodiscard]] std::string proxy_for(const ProxyEnvironment& environment, std::string_view url);
+[[nodiscard]] TERN_API std::string proxy_for(const ProxyEnvironment& environment, std::string_view url);
 
 /// Which addresses of a host are used.
 enum class IpVersion : std::uint8_t { any, ipv4, ipv6 };

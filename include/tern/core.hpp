@@ -38,6 +38,7 @@
 
 #include <tern/config.hpp>
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 #include <tern/tls.hpp>
 
@@ -45,7 +46,7 @@ namespace tern {
 
 /// What the handshake needs from a cryptographic library. Calls need no lock: an object is used by one core at a time,
 /// or is thread-safe (`default_crypto()` is).
-class Crypto {
+class TERN_API Crypto {
 public:
     Crypto() = default;
     Crypto(const Crypto&) = delete;
@@ -62,10 +63,10 @@ public:
 };
 
 /// The one of the TLS library that tern was built with. Thread-safe; lives for ever.
-Crypto& default_crypto();
+TERN_API Crypto& default_crypto();
 
 /// An address to connect to.
-struct Address {
+struct TERN_API Address {
     enum class Family : std::uint8_t { ipv4, ipv6 };
     Family family = Family::ipv4;
     std::uint16_t port = 0;
@@ -121,7 +122,7 @@ class Session;
 ///
 /// The lock for compressing keeps the messages in the order in which they were compressed, because each refers back to
 /// those before it.
-class Outgoing {
+class TERN_API Outgoing {
 public:
     /// A whole message. The payload and what the options refer to have to stay.
     Outgoing(Opcode opcode, Bytes payload, const SendOptions& options = {}) noexcept
@@ -171,7 +172,7 @@ private:
 /// Where the core takes the memory that bytes are received into, and where it gives it back to as soon as everything
 /// that has arrived is taken. Drivers of many clients lend all of them the same few blocks. Called by the functions of
 /// the groups `whole` and `receive`, and by the destructor of the core.
-class BufferPool {
+class TERN_API BufferPool {
 public:
     BufferPool() = default;
     BufferPool(const BufferPool&) = delete;
@@ -186,7 +187,7 @@ public:
 
 /// The state machine of a client. Not thread-safe, see the groups at the top of this header. Neither throws nor calls
 /// back. Memory that it hands out says how long it stays.
-class ClientCore {
+class TERN_API ClientCore {
 public:
     /// The configuration is copied; `crypto` must outlive the core. Nothing is checked before `start`.
     ClientCore(Config config, Crypto& crypto);

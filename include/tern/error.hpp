@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <tern/export.hpp>
+
 namespace tern {
 
 /// Every error that tern reports. The numbers are stable. docs/errors.md lists all of them with their meaning; it is
@@ -41,12 +43,12 @@ enum class Condition : std::uint8_t {
 inline constexpr std::size_t condition_count = static_cast<std::size_t>(Condition::misuse) + 1;
 
 /// The category of `Errc`; its name is "tern". Thread-safe.
-const std::error_category& error_category() noexcept;
+TERN_API const std::error_category& error_category() noexcept;
 /// The category of `Condition`; its name is "tern.condition". Thread-safe.
-const std::error_category& condition_category() noexcept;
+TERN_API const std::error_category& condition_category() noexcept;
 
-std::error_code make_error_code(Errc code) noexcept;
-std::error_condition make_error_condition(Condition condition) noexcept;
+TERN_API std::error_code make_error_code(Errc code) noexcept;
+TERN_API std::error_condition make_error_condition(Condition condition) noexcept;
 
 /// What an ending means for the next attempt to connect.
 enum class Retry : std::uint8_t {
@@ -56,7 +58,7 @@ enum class Retry : std::uint8_t {
     later,    ///< After a longer delay: the peer has said that it is overloaded or restarting.
 };
 /// "never", "backoff", ...
-std::string_view retry_name(Retry retry) noexcept;
+TERN_API std::string_view retry_name(Retry retry) noexcept;
 
 /// One row of the error table.
 struct ErrorRow {
@@ -70,11 +72,11 @@ struct ErrorRow {
 };
 
 /// The row of a code; null for a number that is not in the table. Thread-safe; the row lives for ever.
-const ErrorRow* error_row(Errc code) noexcept;
+TERN_API const ErrorRow* error_row(Errc code) noexcept;
 /// All rows, in the order of the table.
-const std::vector<ErrorRow>& error_table();
+TERN_API const std::vector<ErrorRow>& error_table();
 /// The name of a condition, such as "timed_out".
-std::string_view condition_name(Condition condition) noexcept;
+TERN_API std::string_view condition_name(Condition condition) noexcept;
 
 /// Where in its life a connection was when something happened.
 enum class Phase : std::uint8_t {
@@ -89,10 +91,10 @@ enum class Phase : std::uint8_t {
     closing,  ///< A Close frame was sent or received.
 };
 /// "resolve", "connect", ...
-std::string_view phase_name(Phase phase) noexcept;
+TERN_API std::string_view phase_name(Phase phase) noexcept;
 
 /// A duration for a person: "0.4 ms", "12.0 ms", "10.0 s".
-std::string duration_text(std::chrono::microseconds duration);
+TERN_API std::string duration_text(std::chrono::microseconds duration);
 
 /// One HTTP header field as it stood on the wire, white space around the value removed.
 struct Header {
@@ -101,7 +103,7 @@ struct Header {
 };
 
 /// The server's answer to the upgrade request.
-struct Response {
+struct TERN_API Response {
     int status = 0;
     std::string reason;
     std::vector<Header> headers;
@@ -113,7 +115,7 @@ struct Response {
 };
 
 /// An error with everything that is known about it. Empty (`!error`) means success.
-struct Error {
+struct TERN_API Error {
     std::error_code code;       ///< A `tern::Errc`.
     Phase phase = Phase::none;  ///< Where it happened.
     std::string peer;           ///< Who was at the other end: "host:port", and the address once there is one.

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <memory>
 
+#include <tern/export.hpp>
+
 namespace tern {
 
 /// Settings of a `Loop`.
@@ -28,7 +30,7 @@ struct LoopConfig {
 /// (`timeouts.stop`). When it returns, no handler of theirs runs, and none will: `Client::start` says `loop_ended`. The
 /// clients themselves may be destroyed before the loop or after it. Inside a handler of one of its clients the
 /// destructor cannot wait: it begins the same and returns at once; the threads end in the background.
-class Loop {
+class TERN_API Loop {
 public:
     explicit Loop(LoopConfig config = {});
     ~Loop();

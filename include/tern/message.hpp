@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/tls_info.hpp>
 
 namespace tern {
@@ -38,7 +39,7 @@ enum class CloseCode : std::uint16_t {
 };
 
 /// May this code stand in a Close frame? RFC 6455 sections 7.4.1 and 7.4.2, with the IANA registry.
-[[nodiscard]] bool is_sendable(CloseCode code) noexcept;
+[[nodiscard]] TERN_API bool is_sendable(CloseCode code) noexcept;
 
 using Bytes = std::span<const std::byte>;
 
@@ -119,7 +120,7 @@ enum class Fate : std::uint8_t {
     replaced,  ///< A newer message with the same key took its place in the offline queue.
 };
 /// "sent", "dropped", ...
-std::string_view fate_name(Fate fate) noexcept;
+TERN_API std::string_view fate_name(Fate fate) noexcept;
 
 /// What was agreed about compression (permessage-deflate, RFC 7692 section 7.1).
 struct CompressionInfo {
@@ -209,7 +210,7 @@ struct Event {
     [[nodiscard]] MessageView message() const noexcept { return {opcode, bytes}; }
 };
 /// "connecting", "open", ...
-std::string_view event_name(Event::Kind kind) noexcept;
+TERN_API std::string_view event_name(Event::Kind kind) noexcept;
 
 /// Where a client is in its life.
 enum class State : std::uint8_t {
@@ -219,7 +220,7 @@ enum class State : std::uint8_t {
     closing,       ///< The connection is ending.
     reconnecting,  ///< Waiting for the next attempt.
 };
-std::string_view state_name(State state) noexcept;
+TERN_API std::string_view state_name(State state) noexcept;
 
 /// How long each phase of an attempt took; zero for those that it did not have.
 struct PhaseTimes {

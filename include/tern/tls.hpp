@@ -12,13 +12,14 @@
 
 #include <tern/config.hpp>
 #include <tern/error.hpp>
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 #include <tern/tls_info.hpp>
 
 namespace tern::tls {
 
 /// One TLS connection. Not thread-safe; calls exclude each other.
-class Engine {
+class TERN_API Engine {
 public:
     enum class Status : std::uint8_t {
         ok,          ///< Done, for now.
@@ -56,7 +57,7 @@ public:
 
 /// Settings, trust, client certificate and the sessions to resume: shared by all connections of a client, and by
 /// clients that share a configuration.
-class Context {
+class TERN_API Context {
 public:
     Context() = default;
     Context(const Context&) = delete;
@@ -69,7 +70,7 @@ public:
 };
 
 /// A TLS library.
-class Provider {
+class TERN_API Provider {
 public:
     Provider() = default;
     Provider(const Provider&) = delete;

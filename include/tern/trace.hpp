@@ -15,6 +15,7 @@
 #include <string_view>
 #include <system_error>
 
+#include <tern/export.hpp>
 #include <tern/message.hpp>
 
 namespace tern {
@@ -48,7 +49,7 @@ struct TraceRecord {
 /// Whoever wants to know. Called by the thread on which it happens: what is received is told by the loop's thread, what
 /// is sent perhaps by another at the same time, and with the client's lock held. So it has to be thread-safe, quick,
 /// and must not call the client.
-class Tracer {
+class TERN_API Tracer {
 public:
     Tracer() = default;
     Tracer(const Tracer&) = delete;
@@ -61,10 +62,10 @@ public:
 };
 
 /// An HTTP head with the size in place of each value that is a credential.
-[[nodiscard]] std::string without_credentials(std::string_view head);
+[[nodiscard]] TERN_API std::string without_credentials(std::string_view head);
 
 /// Writes a line a record: what the command shows with `-vv`.
-class TextTracer final : public Tracer {
+class TERN_API TextTracer final : public Tracer {
 public:
     /// The file stays the caller's and must outlive the tracer.
     explicit TextTracer(std::FILE* file) noexcept : file_(file) {}
@@ -76,7 +77,7 @@ private:
 
 /// Writes a capture that Wireshark opens: the HTTP upgrade and the frames, decrypted and unmasked, in made-up packets.
 /// The addresses in it are of TEST-NET-1, the client's port is 40000 plus the number of the connection.
-class PcapngTracer final : public Tracer {
+class TERN_API PcapngTracer final : public Tracer {
 public:
     /// Null, with errno's code in `error`, if the file cannot be made. An existing file is overwritten.
     [[nodiscard]] static std::shared_ptr<PcapngTracer> open(const std::string& path, std::error_code& error);

@@ -72,7 +72,7 @@ void Dialer::on_connected(StreamId id, Error error, TimePoint now) {
     stream_ = id;
     address_ = attempt->address;
     attempts_.erase(attempt);
-    abandon();
+    drop_others();
 }
 
 void Dialer::on_timeout(TimePoint now) {
@@ -93,6 +93,13 @@ void Dialer::on_timeout(TimePoint now) {
 }
 
 void Dialer::abandon() {
+    drop_others();
+    // It won, and nobody has taken it over yet: the end can come between the two.
+    if (stream_ != 0) give_up(std::exchange(stream_, 0));
+}
+
+/// Everything but the connection that won.
+void Dialer::drop_others() {
     if (lookup_ != 0) give_up(std::exchange(lookup_, 0));
     for (const Attempt& attempt : attempts_) give_up(attempt.id);
     attempts_.clear();

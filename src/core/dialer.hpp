@@ -40,7 +40,8 @@ public:
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
     void on_connected(StreamId id, Error error, TimePoint now);
     void on_timeout(TimePoint now);
-    /// Gives up everything that is still under way.
+    /// Gives up everything that is still under way, and the connection that won, unless its owner destroys this
+    /// instead.
     void abandon();
 
     [[nodiscard]] bool next(Command& command);
@@ -53,6 +54,7 @@ private:
         TimePoint began;
     };
 
+    void drop_others();
     void start_next(TimePoint now);
     void attempt_failed(std::size_t index, Error error, TimePoint now);
     [[nodiscard]] TimePoint deadline_of(const Attempt& attempt) const noexcept {

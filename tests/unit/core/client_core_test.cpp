@@ -49,6 +49,18 @@ TEST(ClientCoreAttempt, AnAnswerThatIsNoUpgradeIsKept) {
     EXPECT_EQ(core.error.response.header("X-Server"), "odd");
 }
 
+TEST(ClientCoreAttempt, ACloseBehindWhichTheConnectionComesUpFreesIt) {
+    DrivenCore core({.url = "ws://example.org/"});
+    ASSERT_FALSE(core.start());
+    const Address address{.port = 80, .bytes = {192, 0, 2, 1}};
+    core->on_resolved(core.expect(Command::Kind::resolve).id, {&address, 1}, {}, core.now());
+    const StreamId stream = core.expect(Command::Kind::connect).id;
+    ASSERT_FALSE(core->close(CloseCode::normal, {}));  // another thread, before the driver comes to settle
+    core->on_connected(stream, {}, core.now());
+    EXPECT_EQ(core.expect(Command::Kind::close).id, stream);
+    EXPECT_EQ(core->state(), State::idle);
+}
+
 TEST(ClientCoreAttempt, APongCanBeSentUnasked) {
     DrivenCore core({.url = "ws://host.example/"});
     EXPECT_EQ(core->pong(as_bytes("early")), Errc::not_connected);

@@ -366,5 +366,45 @@ TEST(SimWaterMarks, TellOfTheHighAndTheLowMark) {
     EXPECT_EQ(life.client.count(Kind::writable), 1u) << "once";
 }
 
+TEST(SimOfflineQueue, WhatNeverFitsDoesNotBlockTheRest) {
+    Config config;
+    config.limits.max_send_queue = 100;
+    config.offline_queue.max_bytes = 1000;
+    Life life(quiet(), config);
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, std::string(500, 'a'));
+    watch(life.client, "b");
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 sent");
+    EXPECT_EQ(heard(life), Texts{"b"});
+}
+
+Config with_memory(std::size_t more) {
+    Config config;
+    config.receive_buffer = 4096;
+    config.limits.max_head_size = 2000;
+    config.limits.max_memory = 4096 + 2000 + (4u << 10u) + (8u << 10u) + more;
+    config.offline_queue.max_bytes = 100'000;
+    return config;
+}
+
+TEST(SimOfflineQueue, WithoutMemoryTheOldestMakeRoomForOneWithAKey) {
+    Config config = with_memory(5000);
+    config.offline_queue.when_full = OfflineQueue::Full::drop_oldest;
+    Life life(quiet(), config);
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, std::string(3000, 'a'));
+    watch(life.client, std::string(3000, 'b'), {.key = "k"});
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 sent");
+}
+
+TEST(SimOfflineQueue, LeavesMemoryForTheConnectionThatItWaitsFor) {
+    Life life(quiet(), with_memory(20'000));
+    ASSERT_FALSE(life.client.start());
+    while (!life.client.send(Opcode::text, std::string(100, 'a'))) continue;
+    EXPECT_TRUE(life.until(Kind::open, 1s)) << life.log();
+}
+
 }  // namespace
 }  // namespace tern::sim

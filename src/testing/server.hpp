@@ -73,6 +73,8 @@ public:
     /// Stops reading from the socket: a zero window after a while.
     void pause() { reading_ = false; }
     void resume();
+    /// Something waits for room in the window.
+    [[nodiscard]] bool writing() const { return sent_ < outgoing_.size() && !wire_.down.ended(); }
     [[nodiscard]] Wire& wire() { return wire_; }
     [[nodiscard]] Schedule& schedule() { return schedule_; }
 

@@ -72,6 +72,8 @@ public:
     void resume();
 
     std::vector<Entry> log;
+    /// Off: an entry stays only as long as the user's handler runs.
+    void keep_log(bool keep) { keep_log_ = keep; }
     std::function<void(const Entry&)> on_event;
     [[nodiscard]] State state() const { return core_.state(); }
     [[nodiscard]] Stats stats() const { return core_.stats(); }
@@ -92,7 +94,7 @@ public:
     /// Called while bytes of `tx` are lent. It may call what belongs to the group `send`; events are taken behind it.
     std::function<void()> while_lent;
     /// Called for everything that `send` and `send_part` accept, in the order in which the core got it.
-    std::function<void(Opcode, std::string_view payload, bool fin)> on_accepted;
+    std::function<void(Opcode, std::string_view payload, bool fin, const SendOptions&)> on_accepted;
     [[nodiscard]] std::uint64_t steps() const { return steps_; }
     /// Lookups, attempts and connections that the core has neither finished nor given up.
     [[nodiscard]] std::size_t open_ids() const { return lookups_.size() + sockets_.size(); }
@@ -135,7 +137,9 @@ private:
     void read_end(StreamId id);
     void spurious_calls();
     /// The call must not change anything.
-    void expect_nothing(const char* what, const std::function<void()>& call);
+    template <class Call>
+    void expect_nothing(const char* what, const Call& call);
+    void trace_event(const Entry& entry);
     [[nodiscard]] std::size_t some(std::size_t available, std::size_t limit);
     [[nodiscard]] Socket* connected(StreamId id);
 
@@ -152,6 +156,7 @@ private:
     std::optional<TimePoint> deadline_;  ///< That `timer_` was made from.
     std::optional<TimePoint> timer_;
     std::uint64_t steps_ = 0;
+    bool keep_log_ = true;
     bool paused_ = false;
     bool pumping_ = false;
     bool dirty_ = false;

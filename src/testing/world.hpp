@@ -19,13 +19,7 @@ namespace tern::sim {
 /// "192.0.2.1" or "2001:db8::1" with at most one "::".
 Address address(std::string_view text, std::uint16_t port = 0);
 
-/// What the resolver says about a name.
-struct Name {
-    std::vector<std::string> addresses;
-    Duration delay = std::chrono::milliseconds(5);
-    Error error;
-    bool silent = false;  ///< No answer ever.
-};
+using testing::Name;
 
 class World : public Schedule, private Network {
 public:

@@ -115,7 +115,7 @@ std::string World::report() const {
     if (offences().empty()) return {};
     std::string text = "seed " + std::to_string(seed()) + "\n";
     for (const std::string& offence : offences()) text += offence + "\n";
-    return text + trace_text();
+    return text;
 }
 
 // --- the network ---------------------------------------------------------------------------------------------------

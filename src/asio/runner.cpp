@@ -61,8 +61,7 @@ Error stream_error(const std::error_code& native) {
 Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
     : config_(std::move(config)),
       engine_(std::move(engine)),
-      core_(config_, default_crypto(), engine_->buffers()),
-      timer_(engine_->executor()) {
+      core_(config_, default_crypto(), engine_->buffers()) {
     engine_->count_runner(1);
 }
 
@@ -391,8 +390,7 @@ void Runner::note_end_of_life() {
         if (std::exchange(entered_, false)) engine_->leave(*this);
         drop_at_.reset();
         on_idle();
-        // A timer that is left would keep the loop from ending.
-        timer_.cancel();
+        engine_->disarm(*this);
         armed_for_ = TimePoint::max();
     }
     if (!running_) idle_.notify_all();
@@ -404,16 +402,16 @@ void Runner::arm_timer() {
     // Later is as good: the timer rings in vain once and is set anew. Most deadlines only ever move away.
     if (at >= armed_for_) return;
     armed_for_ = at;
-    timer_.expires_at(at);
-    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-        if (error) return;
-        {
-            const Lock lock(self->mutex_);
-            self->armed_for_ = TimePoint::max();
-            self->core_.on_timeout(clock_now());
-        }
-        self->pump();
-    });
+    engine_->arm(*this, at);
+}
+
+void Runner::on_deadline() {
+    {
+        const Lock lock(mutex_);
+        armed_for_ = TimePoint::max();
+        core_.on_timeout(clock_now());
+    }
+    pump();
 }
 
 // --- commands ------------------------------------------------------------------------------------------------------

@@ -16,8 +16,6 @@
 #include <string_view>
 #include <vector>
 
-#include <asio/steady_timer.hpp>
-
 #include <tern/core.hpp>
 
 #include "engine.hpp"
@@ -89,11 +87,10 @@ protected:
     virtual void on_progress() {}
     /// Is `on_progress` wanted? If so, it is told once in any case.
     void watch_progress(bool wanted);
-    [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
+    [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
 
 private:
     friend class Engine;
-    using Timer = asio::steady_timer;
     using Lock = std::unique_lock<std::mutex>;
 
     struct Stream {
@@ -135,6 +132,7 @@ private:
     void note_activity();
     void tell_progress();
     // For the engine, on the loop's thread.
+    void on_deadline();
     bool trim_if_quiet();
     void read_directly();
     void post_pump();
@@ -144,7 +142,9 @@ private:
 
     const std::shared_ptr<const Config> config_;
     const std::shared_ptr<Engine> engine_;
-    std::size_t place_ = 0;  ///< In the engine's list of lives.
+    static constexpr std::size_t no_deadline = ~std::size_t{0};
+    std::size_t place_ = 0;                ///< In the engine's list of lives.
+    std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
     /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;
     /// receiving never waits for it.
@@ -156,7 +156,6 @@ private:
     bool watching_ = false;             ///< `on_progress` is wanted.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
-    Timer timer_;
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
     StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.

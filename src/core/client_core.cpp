@@ -106,7 +106,7 @@ struct Endpoint {
 
 /// Everything that can be judged before the network is asked.
 Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vector<Endpoint>& endpoints,
-                   std::optional<core::ProxyUrl>& proxy) {
+                   core::Rare<core::ProxyUrl>& proxy) {
     if (Error error = check_values(config)) return error;
     proxy.reset();
     if (!config.proxy.empty()) {
@@ -976,7 +976,7 @@ ClientCore::~ClientCore() = default;
 
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
     std::vector<Endpoint> endpoints;
-    std::optional<core::ProxyUrl> proxy;
+    core::Rare<core::ProxyUrl> proxy;
     return check_config(config, crypto, prepared, endpoints, proxy);
 }
 void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }

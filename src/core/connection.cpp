@@ -38,6 +38,7 @@ Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePo
                                                    : Step::upgrade;
     begin(first, now);
     advance(now);
+    release_memory();
 }
 
 // --- handshakes ----------------------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ bool Connection::hold_memory() {
 /// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take
 /// it away (`limits.max_memory`).
 void Connection::release_memory() noexcept {
-    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ != Stage::session) return;
+    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ == Stage::failed) return;
     if (budget_->limited()) return;
     for (const auto& layer : layers_) layer->release_memory();
     if (!rx_.empty()) return;
@@ -250,6 +251,7 @@ void Connection::rx_commit(std::size_t n, TimePoint now) {
     const TlsLayer::Status status = decrypt();
     if (stage_ == Stage::handshake) {
         advance(now);
+        if (stage_ == Stage::handshake) release_memory();
     } else if (stage_ == Stage::session) {
         session_->trace_received(rx_.readable().subspan(before));
         session_->on_received(now);

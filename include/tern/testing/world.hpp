@@ -6,8 +6,8 @@
 //     tern::testing::Client client(world, {.url = "ws://example.test/"});
 //     client.start();
 //     world.run_for(1s);                      // returns at once; a second has passed
-//     server.last().reset();
-//     ASSERT_TRUE(world.run_until([&] { return client.state() == tern::State::open; }, 10s));
+//     server.last().reset();                  // the client hears of it after the link's delay
+//     ASSERT_TRUE(world.run_until([&] { return client.stats().connects == 2; }, 10s));
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@ int main() {
     client.start();
     world.run_for(1s);
     server.last().reset();
-    if (!world.run_until([&] { return client.state() == tern::State::open; }, 1min)) return 1;
+    if (!world.run_until([&] { return client.stats().connects == 2; }, 1min)) return 1;
     for (int i = 0; i < 3600; ++i) {
         client.send_text(std::to_string(i));
         world.run_for(1s);

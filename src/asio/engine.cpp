@@ -34,7 +34,8 @@ private:
 
 }  // namespace
 
-Engine::Engine(asio::any_io_executor executor) : executor_(std::move(executor)), timer_(executor_), sweeper_(executor_) {
+Engine::Engine(asio::any_io_executor executor)
+    : executor_(std::move(executor)), timer_(executor_), sweeper_(executor_) {
     gate_->engine_ = this;
 }
 

@@ -60,7 +60,8 @@ public:
     [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();
 
     // The runners' deadlines, on the loop's thread. One timer for all of them.
-    /// `Runner::on_deadline` will be called then, and not at an earlier time that was set before. Keeps the runner alive.
+    /// `Runner::on_deadline` will be called then, and not at an earlier time that was set before. Keeps the runner
+    /// alive.
     void arm(Runner& runner, TimePoint at);
     void disarm(Runner& runner) noexcept;
     /// Forgets all of them; the executor's context is being destroyed.

@@ -59,9 +59,7 @@ Error stream_error(const std::error_code& native) {
 }  // namespace
 
 Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
-    : config_(std::move(config)),
-      engine_(std::move(engine)),
-      core_(config_, default_crypto(), engine_->buffers()) {
+    : config_(std::move(config)), engine_(std::move(engine)), core_(config_, default_crypto(), engine_->buffers()) {
     engine_->count_runner(1);
 }
 

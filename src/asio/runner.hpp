@@ -143,7 +143,7 @@ private:
     const std::shared_ptr<const Config> config_;
     const std::shared_ptr<Engine> engine_;
     static constexpr std::size_t no_deadline = ~std::size_t{0};
-    std::size_t place_ = 0;                ///< In the engine's list of lives.
+    std::size_t place_ = 0;               ///< In the engine's list of lives.
     std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
     /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;

@@ -42,8 +42,8 @@ private:
 class OpensslCrypto final : public Crypto {
 public:
     /// OpenSSL would free what it has in a handler of exit(), while threads of clients that still run use it: a program
-    /// that ends without ending its clients would crash now and then. The process gives everything back anyway. Only the
-    /// first call in a process counts, so a program that has set up OpenSSL by itself keeps its own choice.
+    /// that ends without ending its clients would crash now and then. The process gives everything back anyway. Only
+    /// the first call in a process counts, so a program that has set up OpenSSL by itself keeps its own choice.
     OpensslCrypto() { OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr); }
 
     bool random_bytes(std::span<std::byte> out) override {

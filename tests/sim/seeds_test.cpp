@@ -19,7 +19,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 TEST(SimSeeds, RandomLivesKeepThePromises) {
     constexpr std::uint64_t usual = 1000;  // enough for what is rare to happen
-    constexpr std::uint64_t twice = 16;  // one in so many is lived twice
+    constexpr std::uint64_t twice = 16;    // one in so many is lived twice
     const std::uint64_t only = from_environment("TERN_SIM_SEED", 0);
     const std::uint64_t first = only != 0 ? only : from_environment("TERN_SIM_FIRST", 1);
     const std::uint64_t count = only != 0 ? 1 : from_environment("TERN_SIM_SEEDS", usual);

@@ -26,7 +26,7 @@ bool is_socks(const ProxyUrl& proxy) {
 }  // namespace
 
 Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget)
-    : config_(config), route_(route), crypto_(crypto), budget_(budget) {
+    : config_(config), route_(route), crypto_(crypto), budget_(budget), step_began_(now) {
     const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
     if (!hold_memory() || !handshakes_.add(budget_, heads)) {
         fail_without_memory(Phase::upgrade);

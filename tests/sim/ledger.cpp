@@ -162,16 +162,11 @@ void Ledger::judge_run(const Peer& peer, const std::vector<Item*>& order, std::s
         while (at < order.size() && order[at]->message != message) ++at;
         if (at == order.size()) {
             at = before;
-            if (Item* late = find_late(message, order, at)) {
-                late->got_by = &peer;
-                continue;
-            }
             return complain(where + "the server got what was not sent, or was dropped, or out of order, or twice: " +
                             message.payload.substr(0, 20));
         }
-        bool begins = std::exchange(first, false);
+        const bool begins = std::exchange(first, false);
         const bool stays = !rules_.moves && !rules_.queues;
-        if (rules_.moves && rules_.queues) begins = true;  // what is missing may come late
         if (at != before && (!begins || (stays && order[at - 1]->connection == order[at]->connection))) {
             complain(where + "a message is missing in front of " + message.payload.substr(0, 10) + ": " +
                      order[at - 1]->message.payload.substr(0, 10) + ", number " +
@@ -180,15 +175,6 @@ void Ledger::judge_run(const Peer& peer, const std::vector<Item*>& order, std::s
         }
         order[at++]->got_by = &peer;
     }
-}
-
-/// What a connection whose place was taken could not send goes to its successor, which may have sent others already.
-Ledger::Item* Ledger::find_late(const Message& message, const std::vector<Item*>& order, std::size_t end) const {
-    if (!rules_.moves || !rules_.queues) return nullptr;
-    for (std::size_t i = 0; i < end; ++i) {
-        if (order[i]->got_by == nullptr && order[i]->message == message) return order[i];
-    }
-    return nullptr;
 }
 
 /// Without a queue a message goes to the connection that was open, or to the one that takes its place.

@@ -52,7 +52,6 @@ private:
     [[nodiscard]] std::vector<Item*> order_of_sending();
     void judge_sending(const std::vector<std::unique_ptr<Peer>>& peers);
     void judge_run(const Peer& peer, const std::vector<Item*>& order, std::size_t& at);
-    [[nodiscard]] Item* find_late(const Message& message, const std::vector<Item*>& order, std::size_t end) const;
     void judge_connection(const Item& item);
     void judge_lost(const std::vector<Item*>& order, const std::vector<std::unique_ptr<Peer>>& peers);
     void judge_receiving(const std::vector<Entry>& log);

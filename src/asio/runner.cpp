@@ -433,6 +433,7 @@ void Runner::run(const Command& command) {
         case Command::Kind::close:
             if (asking_ == command.id) asking_ = 0;
             std::erase_if(streams_, [&](const auto& stream) { return stream->id == command.id; });
+            end_lookup(command.id);
             return;
     }
 }
@@ -460,11 +461,17 @@ void Runner::start_resolve(const Command& command) {
         if (self == nullptr) return;
         {
             const Lock lock(self->mutex_);
+            self->end_lookup(id);
             self->core_.on_resolved(id, addresses, error, clock_now());
         }
         self->pump();
     };
-    resolve(*engine_, *config_, command.host, command.port, report);
+    lookups_.push_back({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
+}
+
+void Runner::end_lookup(StreamId id) {
+    std::erase_if(lookups_, [id](const Lookup& each) { return each.id == id; });
+    if (lookups_.empty()) std::vector<Lookup>().swap(lookups_);
 }
 
 void Runner::start_connect(const Command& command) {

@@ -19,6 +19,7 @@
 #include <tern/core.hpp>
 
 #include "engine.hpp"
+#include "lookup_pool.hpp"
 #include "socket.hpp"
 
 namespace tern::driver {
@@ -106,6 +107,11 @@ private:
         bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
     };
 
+    struct Lookup {
+        StreamId id;
+        LookupPool::Ticket ticket;
+    };
+
     enum class Taken : std::uint8_t { nothing, some, held_back };
 
     std::error_code send(Outgoing& outgoing);
@@ -121,6 +127,7 @@ private:
     void run(const Command& command);
     void start_asking(const Command& command);
     void start_resolve(const Command& command);
+    void end_lookup(StreamId id);
     void start_connect(const Command& command);
     void flush_and_settle();
     void flush(bool forced = false);
@@ -156,6 +163,7 @@ private:
     bool watching_ = false;             ///< `on_progress` is wanted.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
+    std::vector<Lookup> lookups_;  ///< That are under way.
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
     StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.

@@ -886,6 +886,7 @@ void ClientCore::Impl::end_link(Link& link, const Error& error) {
 /// What was queued there and has not left waits for the next connection, or is lost. The session has ended.
 void ClientCore::Impl::take_back(Link& link, const Error& error) {
     core::Session& session = link.session();
+    link.connection->account_for_records();
     note_sent(session);
     const bool resend = backlog_ != nullptr && keeps() && !close_requested_;
     if (resend) backlog_->on_stream_ended(link.stream);

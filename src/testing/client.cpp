@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -34,13 +36,26 @@ bool SeededCrypto::random_bytes(std::span<std::byte> out) {
     return true;
 }
 
-Client::Client(Schedule& schedule, Network& network, Config config)
+std::byte* FailingPool::take(std::size_t size) noexcept {
+    if (failures > 0 && random_.chance(failures)) return nullptr;
+    auto* const memory = static_cast<std::byte*>(std::malloc(size));
+    if (memory != nullptr) out_ += size;
+    return memory;
+}
+
+void FailingPool::give(std::byte* memory, std::size_t size) noexcept {
+    out_ -= size;
+    std::free(memory);
+}
+
+Client::Client(Schedule& schedule, Network& network, Config config, bool pooled)
     // The keys come from a stream of their own, so that faults do not change them.
     : crypto(schedule.seed() ^ 0x5eed5eed5eed5eedu),
+      pool(schedule.seed() ^ 0x900Fu),
       schedule_(schedule),
       network_(network),
       config_(config),
-      core_(std::move(config), crypto),
+      core_(std::make_shared<const Config>(std::move(config)), crypto, pooled ? &pool : nullptr),
       judge_(config_.limits.max_message_size) {}
 
 template <class Call>

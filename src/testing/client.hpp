@@ -13,6 +13,7 @@
 
 #include <tern/core.hpp>
 
+#include "fake_tls.hpp"
 #include "faults.hpp"
 #include "link.hpp"
 #include "log.hpp"
@@ -28,10 +29,29 @@ public:
     std::array<std::byte, 20> sha1(Bytes bytes) override { return default_crypto().sha1(bytes); }
     std::string base64(Bytes bytes) override { return default_crypto().base64(bytes); }
 
+    tls::Provider* tls() override { return has_tls ? library_.tls() : nullptr; }
+
     bool broken = false;
+    bool has_tls = false;  ///< A library that is none; without it wss URLs are refused.
 
 private:
     Random random_;
+    FakeTls library_;
+};
+
+/// Memory as it comes from the system, unless it does not.
+class FailingPool final : public BufferPool {
+public:
+    explicit FailingPool(std::uint64_t seed) : random_(seed) {}
+    std::byte* take(std::size_t size) noexcept override;
+    void give(std::byte* memory, std::size_t size) noexcept override;
+
+    double failures = 0;                                    ///< The chance of each.
+    [[nodiscard]] std::size_t out() const { return out_; }  ///< Bytes that were not given back.
+
+private:
+    Random random_;
+    std::size_t out_ = 0;
 };
 
 /// The network as the driver sees it. Answers come later, never before the call returns.
@@ -48,7 +68,8 @@ public:
 
 class Client {
 public:
-    Client(Schedule& schedule, Network& network, Config config);
+    /// `pooled`: the core has a pool of memory, `pool`.
+    Client(Schedule& schedule, Network& network, Config config, bool pooled = false);
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
@@ -89,6 +110,7 @@ public:
 
     DriverFaults faults;
     SeededCrypto crypto;
+    FailingPool pool;
     /// Called after every call of the core that the driver makes, with its number from 1. It may call anything above.
     std::function<void(std::uint64_t)> after_step;
     /// Called while bytes of `tx` are lent. It may call what belongs to the group `send`; events are taken behind it.

@@ -10,6 +10,7 @@
 #include "link.hpp"
 #include "reference_codec.hpp"
 #include "schedule.hpp"
+#include "tunnel.hpp"
 
 namespace tern::sim {
 
@@ -75,6 +76,8 @@ public:
     void resume();
     /// Something waits for room in the window.
     [[nodiscard]] bool writing() const { return sent_ < outgoing_.size() && !wire_.down.ended(); }
+    /// TLS or a proxy that the client came through.
+    [[nodiscard]] const Tunnel& tunnel() const { return tunnel_; }
     [[nodiscard]] Wire& wire() { return wire_; }
     [[nodiscard]] Schedule& schedule() { return schedule_; }
 
@@ -108,6 +111,7 @@ private:
     Schedule& schedule_;
     Wire& wire_;
     std::string head_;
+    Tunnel tunnel_;
     FrameReader reader_;
     bool offended_ = false;
     Message message_;

@@ -60,9 +60,9 @@ Server& World::server(std::string_view where, std::uint16_t port, Behaviour beha
     return *servers_.back();
 }
 
-Client& World::client(Config config) {
+Client& World::client(Config config, bool pooled) {
     Network& network = *this;
-    clients_.push_back(std::make_unique<Client>(*this, network, std::move(config)));
+    clients_.push_back(std::make_unique<Client>(*this, network, std::move(config), pooled));
     return *clients_.back();
 }
 

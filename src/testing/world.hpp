@@ -28,7 +28,7 @@ public:
     /// The name's entry, to be changed at will. A name without an entry is `host_not_found`.
     Name& dns(const std::string& host, std::vector<std::string> addresses = {});
     Server& server(std::string_view where, std::uint16_t port, Behaviour behaviour);
-    Client& client(Config config);
+    Client& client(Config config, bool pooled = false);
 
     /// Runs whatever is due next. False if nothing will ever happen again.
     bool step();

@@ -161,6 +161,31 @@ TEST(SimQueue, WhatTheKernelHasNotGotGoesToTheNextConnection) {
     EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 4 sent, 5 sent");
 }
 
+TEST(SimQueue, WhatLeftInRecordsOfTlsIsNotSentAgain) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 40'000;
+    Config config = queueing({.max_bytes = 200'000});
+    config.url = "wss://host:80/";
+    Life life(behaviour, config);
+    life.client.crypto.has_tls = true;
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    // What a handler sends is written at once.
+    life.client.on_event = [&](const Entry& entry) {
+        if (entry.kind != Kind::ping) return;
+        watch(life.client, std::string(20'000, '1'));
+        watch(life.client, std::string(60'000, '2'));
+    };
+    life.peer().send(ping_frame(""));
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "");
+    life.peer().reset();
+    ASSERT_TRUE(life.until(Kind::open, 10s, 2));
+    life.world.run_for(60s);
+    EXPECT_EQ(heard(life), Texts{std::string(60'000, '2')}) << "the kernel had all of the first";
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent");
+}
+
 /// Refreshes while the kernel takes no more of the first connection, and sends on.
 struct Replaced : Life {
     Replaced() : Life(narrow(), queueing({.max_bytes = 100'000})) {

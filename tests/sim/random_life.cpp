@@ -25,7 +25,8 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
       config_(draw_config()),
       ledger_(rules_) {
     world_.keep_trace(keep_trace);
-    client_ = &world_.client(config_);
+    client_ = &world_.client(config_, random_.chance(0.5));
+    client_->crypto.has_tls = true;
     client_->on_accepted = [this](Opcode opcode, std::string_view payload, bool fin, const SendOptions& options) {
         ledger_.on_accepted(opcode, payload, fin, options, client_->stats().connects);
     };
@@ -34,6 +35,7 @@ RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
     std::vector<std::string> names(addresses, addresses + count);
     for (const std::string& name : names) servers_.push_back(&world_.server(name, 80, draw_behaviour()));
     world_.dns("host", names);
+    world_.dns("proxy", names);
     if (random_.chance(0.3)) {
         client_->on_prepare = [this](StreamId id, std::uint32_t) {
             if (storm_ && random_.chance(0.05)) return;  // no answer at all
@@ -95,8 +97,22 @@ Config RandomLife::draw_config() {
         config.limits.max_head_size = 2000;
         config.limits.max_memory = config.receive_buffer + (15u << 10u) + random_.below(200'000);
     }
+    draw_route(config);
     if (random_.chance(0.1)) config.reconnect.max_attempts = static_cast<std::uint32_t>(random_.between(1, 8));
     return config;
+}
+
+/// What the connections lead through.
+void RandomLife::draw_route(Config& config) {
+    if (random_.chance(0.2)) {
+        config.url = "wss://host:80/life";
+        // What a layer of TLS may take.
+        if (config.limits.max_memory != 0) config.limits.max_memory += config.receive_buffer + 300'000;
+    }
+    const char* proxies[] = {"http://proxy:80", "socks5://proxy:80", "socks5h://proxy:80"};
+    if (random_.chance(0.2)) config.proxy = proxies[random_.below(3)];
+    config.timeouts.proxy = config.timeouts.tls = config.timeouts.upgrade;
+    config.max_redirects = static_cast<std::uint32_t>(random_.below(4));
 }
 
 Link RandomLife::draw_link() {
@@ -189,6 +205,7 @@ void RandomLife::run() {
     }
     if (!rules_.flips) last_words();
     world_.run_for(1s);
+    if (client_->ended() && client_->pool.out() != 0) complain("memory of the pool is kept behind the end");
     complaints_ += ledger_.judge(client_->log, world_.peers());
 }
 
@@ -210,7 +227,9 @@ void RandomLife::change_the_weather() {
     name.error =
         random_.chance(0.9) ? Error() : Error(random_.chance(0.5) ? Errc::host_not_found : Errc::resolver_unavailable);
     name.silent = random_.chance(0.05);
+    world_.dns("proxy") = name;
     client_->faults = draw_driver();
+    client_->pool.failures = random_.chance(0.3) ? 0.05 : 0;
     world_.after(some_time(100, 2000), [this] { change_the_weather(); });
 }
 
@@ -220,6 +239,11 @@ void RandomLife::answer(Peer& peer) {
     if (luck < 5) return;
     if (luck < 10) {
         peer.write("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+        return peer.finish();
+    }
+    if (luck < 12) {
+        peer.write("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /" + std::to_string(++redirects_) +
+                   "\r\n\r\n");
         return peer.finish();
     }
     if (luck < 20) {
@@ -330,6 +354,8 @@ void RandomLife::begin_calm() {
     name.delay = 5ms;
     name.error = {};
     name.silent = false;
+    world_.dns("proxy") = name;
+    client_->pool.failures = 0;
     for (Server* server : servers_) server->behaviour = draw_behaviour();
     for (const auto& peer : world_.peers()) soothe(*peer);
     client_->faults = {};

@@ -25,10 +25,12 @@ public:
     [[nodiscard]] std::string trace_text() const { return world_.trace_text(); }
     [[nodiscard]] bool is_brief() const { return brief_; }
     [[nodiscard]] bool open_at_the_end() const { return client_->state() == State::open; }
+    [[nodiscard]] const World& world() const { return world_; }
     [[nodiscard]] bool has_flips() const { return rules_.flips; }
 
 private:
     [[nodiscard]] Config draw_config();
+    void draw_route(Config& config);
     [[nodiscard]] Link draw_link();
     [[nodiscard]] DriverFaults draw_driver();
     [[nodiscard]] Behaviour draw_behaviour();
@@ -65,6 +67,7 @@ private:
     bool storm_ = true;
     std::uint64_t tags_ = 0;
     std::uint64_t keys_ = 0;
+    std::uint64_t redirects_ = 0;
     std::string complaints_;
 };
 

@@ -26,6 +26,9 @@ TEST(SimSeeds, RandomLivesKeepThePromises) {
     std::size_t alive = 0;
     std::map<Event::Kind, std::size_t> seen;
     std::map<Fate, std::size_t> fates;
+    std::size_t secure = 0;
+    std::size_t proxied = 0;
+    std::size_t without_memory = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         RandomLife life(seed, only != 0);
         life.run();
@@ -40,12 +43,19 @@ TEST(SimSeeds, RandomLivesKeepThePromises) {
         for (const Entry& entry : life.log()) {
             ++seen[entry.kind];
             if (entry.kind == Event::Kind::fate) ++fates[entry.fate];
+            without_memory += entry.error == Errc::out_of_memory ? 1u : 0u;
+        }
+        for (const auto& peer : life.world().peers()) {
+            secure += peer->upgraded && peer->tunnel().secure() ? 1u : 0u;
+            proxied += peer->upgraded && peer->tunnel().through_proxy() ? 1u : 0u;
         }
         if (HasFailure() && only == 0) break;
     }
     if (only != 0 || HasFailure()) return;
     for (const auto& [kind, n] : seen) std::cout << event_name(kind) << " " << n << "\n";
     for (const auto& [fate, n] : fates) std::cout << "fate " << fate_name(fate) << " " << n << "\n";
+    std::cout << "secure " << secure << ", through a proxy " << proxied << ", without memory " << without_memory
+              << "\n";
     std::cout << "alive at the end " << alive << " of " << count << "\n";
     if (count < usual) return;
     // The lives would prove nothing if nothing happened in them.
@@ -58,6 +68,10 @@ TEST(SimSeeds, RandomLivesKeepThePromises) {
     EXPECT_GT(seen[Kind::switched], count / 50);
     EXPECT_GT(seen[Kind::switch_failed], count / 100);
     EXPECT_GT(seen[Kind::congested], count / 50);
+    EXPECT_GT(seen[Kind::redirected], count / 200);
+    EXPECT_GT(secure, count / 20);
+    EXPECT_GT(proxied, count / 20);
+    EXPECT_GT(without_memory, count / 50);
     for (const Fate fate : {Fate::sent, Fate::dropped, Fate::expired, Fate::replaced}) {
         EXPECT_GT(fates[fate], count / 50) << fate_name(fate);
     }

@@ -2,6 +2,7 @@
 #
 #     find_package(tern REQUIRED)                    tern::tern
 #     find_package(tern REQUIRED COMPONENTS esp)     tern::esp, tern::esp_main, idf_component_register
+#     find_package(tern REQUIRED COMPONENTS testing) tern::testing
 #
 # A component has an export set of its own: tern_install_component(<component> <target>...).
 include(GNUInstallDirs)
@@ -20,8 +21,12 @@ set_target_properties(tern PROPERTIES EXPORT_NAME tern)
 set_target_properties(tern_public PROPERTIES EXPORT_NAME public)
 tern_install_component(tern tern tern_public)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tern DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inc" PATTERN "esp" EXCLUDE)
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inc" PATTERN "esp" EXCLUDE PATTERN "testing" EXCLUDE)
 
+if(TERN_BUILD_TESTING)
+    tern_install_component(testing tern_testing)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tern/testing DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tern)
+endif()
 if(TERN_BUILD_ESP)
     tern_install_component(esp tern_esp tern_esp_main)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/tern/esp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tern)

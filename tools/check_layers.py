@@ -29,6 +29,8 @@ FORBIDDEN = {
     "src/esp": [(r"<(asio|boost|openssl|uriparser|simdjson|fmt)", "Espressif's API stands on the public headers"),
                 (r"<tern/core\.hpp>", "Espressif's API stands on tern::Client")],
     "src/cli": [(r"<(asio|openssl|uriparser|simdjson)", "the command stands on the public headers")],
+    "src/testing": [(r"<(asio|boost|openssl)", "the simulator has a codec and a world of its own"),
+                    (r"<tern/(client|tern)\.hpp>", "the simulator is a driver: it sees tern/core.hpp")],
     "tests/sim": [(r"<(asio|boost|openssl)", "the simulator has a codec and a world of its own"),
                   (r"<tern/(client|tern)\.hpp>", "the simulator is a driver: it sees tern/core.hpp")],
 }

@@ -169,9 +169,9 @@ private:
     std::shared_ptr<core::Compressor> compressor_;  ///< While it works for this message, or holds its output.
 };
 
-/// Where the core takes the memory that bytes are received into, and where it gives it back to as soon as everything
-/// that has arrived is taken. Drivers of many clients lend all of them the same few blocks. Called by the functions of
-/// the groups `whole` and `receive`, and by the destructor of the core.
+/// Where the core takes the memory that bytes are received into and wait in until they are sent, and where it gives it
+/// back to as soon as all of them are taken. Drivers of many clients lend all of them the same few blocks. Called by
+/// functions of all groups and by the destructor of the core: it has to be thread-safe if several threads call those.
 class TERN_API BufferPool {
 public:
     BufferPool() = default;

@@ -187,6 +187,7 @@ void AsyncClient::Registry::shutdown() {
 }
 
 void AsyncClient::Impl::drop_operations() {
+    engine().disarm_all();
     OperationPtr connecting;
     std::list<Waiting> waiting;
     std::list<WaitingSend> sending;

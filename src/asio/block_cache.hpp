@@ -1,5 +1,4 @@
-// The receive buffers of all the clients of an engine: a few, because only a client that is just being read from has
-// one.
+// The buffers of all the clients of an engine: a few, because only a client that is receiving or sending has one.
 #pragma once
 
 #include <array>
@@ -28,7 +27,7 @@ private:
     };
 
     std::mutex mutex_;
-    std::array<Entry, 4> kept_;  ///< The one that was given back last comes first.
+    std::array<Entry, 8> kept_;  ///< The one that was given back last comes first.
     std::size_t count_ = 0;
 };
 

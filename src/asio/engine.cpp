@@ -34,7 +34,8 @@ private:
 
 }  // namespace
 
-Engine::Engine(asio::any_io_executor executor) : executor_(std::move(executor)), sweeper_(executor_) {
+Engine::Engine(asio::any_io_executor executor)
+    : executor_(std::move(executor)), timer_(executor_), sweeper_(executor_) {
     gate_->engine_ = this;
 }
 
@@ -76,6 +77,86 @@ std::vector<std::shared_ptr<Runner>> Engine::close() {
         if (auto runner = each->weak_from_this().lock()) running.push_back(std::move(runner));
     }
     return running;
+}
+
+// --- deadlines -----------------------------------------------------------------------------------------------------
+
+void Engine::arm(Runner& runner, TimePoint at) {
+    if (runner.deadline_ == Runner::no_deadline) {
+        runner.deadline_ = deadlines_.size();
+        deadlines_.push_back({at, runner.shared_from_this()});
+    } else {
+        deadlines_[runner.deadline_].at = at;
+    }
+    sift(runner.deadline_);
+    arm_timer();
+}
+
+void Engine::disarm(Runner& runner) noexcept {
+    const std::size_t at = std::exchange(runner.deadline_, Runner::no_deadline);
+    if (at == Runner::no_deadline) return;
+    const Deadline gone = std::move(deadlines_[at]);
+    Deadline last = std::move(deadlines_.back());
+    deadlines_.pop_back();
+    if (at < deadlines_.size()) {
+        place(at, std::move(last));
+        sift(at);
+    }
+    if (!deadlines_.empty()) return;
+    std::vector<Deadline>().swap(deadlines_);
+    timer_at_ = TimePoint::max();
+    timer_.cancel();  // it would keep the loop from ending
+}
+
+void Engine::disarm_all() noexcept {
+    for (const Deadline& each : deadlines_) each.runner->deadline_ = Runner::no_deadline;
+    std::vector<Deadline>().swap(deadlines_);
+}
+
+void Engine::arm_timer() {
+    if (deadlines_.empty() || deadlines_.front().at >= timer_at_) return;
+    timer_at_ = deadlines_.front().at;
+    timer_.expires_at(timer_at_);
+    timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr) self->on_timer();
+    });
+}
+
+void Engine::on_timer() {
+    timer_at_ = TimePoint::max();
+    const TimePoint now = std::chrono::steady_clock::now();
+    // Those that are due now, and not those that are set meanwhile.
+    std::vector<std::shared_ptr<Runner>> due;
+    while (!deadlines_.empty() && deadlines_.front().at <= now) {
+        due.push_back(deadlines_.front().runner);
+        disarm(*due.back());
+    }
+    for (const auto& runner : due) runner->on_deadline();
+    arm_timer();
+}
+
+void Engine::place(std::size_t at, Deadline deadline) noexcept {
+    deadline.runner->deadline_ = at;
+    deadlines_[at] = std::move(deadline);
+}
+
+/// Moves the one at this place to where it belongs.
+void Engine::sift(std::size_t at) noexcept {
+    Deadline moving = std::move(deadlines_[at]);
+    while (at > 0 && moving.at < deadlines_[(at - 1) / 2].at) {
+        place(at, std::move(deadlines_[(at - 1) / 2]));
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        std::size_t child = 2 * at + 1;
+        if (child >= deadlines_.size()) break;
+        if (child + 1 < deadlines_.size() && deadlines_[child + 1].at < deadlines_[child].at) ++child;
+        if (moving.at <= deadlines_[child].at) break;
+        place(at, std::move(deadlines_[child]));
+        at = child;
+    }
+    place(at, std::move(moving));
 }
 
 // --- giving memory back --------------------------------------------------------------------------------------------

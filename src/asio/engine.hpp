@@ -14,6 +14,7 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <tern/core.hpp>
 #include <tern/error.hpp>
 
 #include "block_cache.hpp"
@@ -58,6 +59,14 @@ public:
     /// No life begins from now on. Returns those that are running, for the caller to end them.
     [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();
 
+    // The runners' deadlines, on the loop's thread. One timer for all of them.
+    /// `Runner::on_deadline` will be called then, and not at an earlier time that was set before. Keeps the runner
+    /// alive.
+    void arm(Runner& runner, TimePoint at);
+    void disarm(Runner& runner) noexcept;
+    /// Forgets all of them; the executor's context is being destroyed.
+    void disarm_all() noexcept;
+
     /// Is this runner to be asked for bytes again and again, instead of waiting until there are some?
     [[nodiscard]] virtual bool reads_directly() const noexcept { return false; }
     /// The runner, which is in a life, has done something; it will be asked to trim when it has been quiet for a while.
@@ -78,6 +87,15 @@ protected:
     std::mutex mutex_;
 
 private:
+    struct Deadline {
+        TimePoint at;
+        std::shared_ptr<Runner> runner;
+    };
+
+    void arm_timer();
+    void on_timer();
+    void sift(std::size_t place) noexcept;
+    void place(std::size_t at, Deadline deadline) noexcept;
     void arm_sweeper();
     void sweep();
 
@@ -89,6 +107,10 @@ private:
     std::vector<Runner*> lives_;
     std::atomic<std::size_t> life_count_ = 0;
     std::vector<std::weak_ptr<Runner>> active_;
+    // Only touched on the loop's thread: a heap, the earliest first.
+    std::vector<Deadline> deadlines_;
+    asio::steady_timer timer_;
+    TimePoint timer_at_ = TimePoint::max();
     bool sweeping_ = false;       ///< The timer is set, or about to be.
     asio::steady_timer sweeper_;  ///< Only touched on the loop's thread.
 };

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <netdb.h>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include <netinet/in.h>
@@ -110,17 +109,22 @@ Answer known(const Config& config, const std::string& host, std::uint16_t port) 
 
 }  // namespace
 
-void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port, Resolved resolved) {
+LookupPool::Ticket resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,
+                           Resolved resolved) {
     Answer answer = known(config, host, port);
-    if (!answer.error) return post_answer(*engine.gate(), std::move(resolved), std::move(answer));
+    if (!answer.error) {
+        post_answer(*engine.gate(), std::move(resolved), std::move(answer));
+        return {};
+    }
     try {
-        std::thread([gate = engine.gate(), host, port, version = config.socket.ip_version, resolved]() mutable {
-            post_answer(*gate, std::move(resolved), look_up(host, port, version, 0));
-        }).detach();
+        return lookup_pool().run([gate = engine.gate(), host, port, version = config.socket.ip_version, resolved] {
+            post_answer(*gate, resolved, look_up(host, port, version, 0));
+        });
     } catch (const std::system_error& error) {
         answer.error = Error(Errc::resolver_error, Phase::resolve, std::string("no thread: ") + error.what());
         answer.error.native = error.code().value();
         post_answer(*engine.gate(), std::move(resolved), std::move(answer));
+        return {};
     }
 }
 

@@ -10,15 +10,18 @@
 #include <tern/core.hpp>
 
 #include "engine.hpp"
+#include "lookup_pool.hpp"
 
 namespace tern::driver {
 
 using Resolved = std::function<void(std::vector<Address>, Error)>;
 
 /// Looks the name up and posts the answer to the loop. Asio's own resolver is not used: its thread is joined when the
-/// loop is destroyed, so that a slow name server would hold up the end of the client. Here each lookup has a thread
-/// that nobody waits for; an answer that comes too late is dropped. Address literals need no thread.
+/// loop is destroyed, so that a slow name server would hold up the end of the client. Here a few threads that nobody
+/// waits for do it for all clients (`lookup_pool`); an answer that comes too late is dropped, and a lookup that has not
+/// begun when the ticket goes never begins. Address literals need no thread.
 /// `config` says which addresses are known already, and which are wanted.
-void resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port, Resolved resolved);
+[[nodiscard]] LookupPool::Ticket resolve(Engine& engine, const Config& config, const std::string& host,
+                                         std::uint16_t port, Resolved resolved);
 
 }  // namespace tern::driver

@@ -59,10 +59,7 @@ Error stream_error(const std::error_code& native) {
 }  // namespace
 
 Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
-    : config_(std::move(config)),
-      engine_(std::move(engine)),
-      core_(config_, default_crypto(), engine_->buffers()),
-      timer_(engine_->executor()) {
+    : config_(std::move(config)), engine_(std::move(engine)), core_(config_, default_crypto(), engine_->buffers()) {
     engine_->count_runner(1);
 }
 
@@ -391,8 +388,7 @@ void Runner::note_end_of_life() {
         if (std::exchange(entered_, false)) engine_->leave(*this);
         drop_at_.reset();
         on_idle();
-        // A timer that is left would keep the loop from ending.
-        timer_.cancel();
+        engine_->disarm(*this);
         armed_for_ = TimePoint::max();
     }
     if (!running_) idle_.notify_all();
@@ -404,16 +400,16 @@ void Runner::arm_timer() {
     // Later is as good: the timer rings in vain once and is set anew. Most deadlines only ever move away.
     if (at >= armed_for_) return;
     armed_for_ = at;
-    timer_.expires_at(at);
-    timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-        if (error) return;
-        {
-            const Lock lock(self->mutex_);
-            self->armed_for_ = TimePoint::max();
-            self->core_.on_timeout(clock_now());
-        }
-        self->pump();
-    });
+    engine_->arm(*this, at);
+}
+
+void Runner::on_deadline() {
+    {
+        const Lock lock(mutex_);
+        armed_for_ = TimePoint::max();
+        core_.on_timeout(clock_now());
+    }
+    pump();
 }
 
 // --- commands ------------------------------------------------------------------------------------------------------
@@ -437,6 +433,7 @@ void Runner::run(const Command& command) {
         case Command::Kind::close:
             if (asking_ == command.id) asking_ = 0;
             std::erase_if(streams_, [&](const auto& stream) { return stream->id == command.id; });
+            end_lookup(command.id);
             return;
     }
 }
@@ -464,11 +461,17 @@ void Runner::start_resolve(const Command& command) {
         if (self == nullptr) return;
         {
             const Lock lock(self->mutex_);
+            self->end_lookup(id);
             self->core_.on_resolved(id, addresses, error, clock_now());
         }
         self->pump();
     };
-    resolve(*engine_, *config_, command.host, command.port, report);
+    lookups_.push_back({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
+}
+
+void Runner::end_lookup(StreamId id) {
+    std::erase_if(lookups_, [id](const Lookup& each) { return each.id == id; });
+    if (lookups_.empty()) std::vector<Lookup>().swap(lookups_);
 }
 
 void Runner::start_connect(const Command& command) {

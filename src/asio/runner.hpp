@@ -16,11 +16,10 @@
 #include <string_view>
 #include <vector>
 
-#include <asio/steady_timer.hpp>
-
 #include <tern/core.hpp>
 
 #include "engine.hpp"
+#include "lookup_pool.hpp"
 #include "socket.hpp"
 
 namespace tern::driver {
@@ -89,11 +88,10 @@ protected:
     virtual void on_progress() {}
     /// Is `on_progress` wanted? If so, it is told once in any case.
     void watch_progress(bool wanted);
-    [[nodiscard]] const Engine& engine() const noexcept { return *engine_; }
+    [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
 
 private:
     friend class Engine;
-    using Timer = asio::steady_timer;
     using Lock = std::unique_lock<std::mutex>;
 
     struct Stream {
@@ -107,6 +105,11 @@ private:
         bool no_room = false;  ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
         bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
+    };
+
+    struct Lookup {
+        StreamId id;
+        LookupPool::Ticket ticket;
     };
 
     enum class Taken : std::uint8_t { nothing, some, held_back };
@@ -124,6 +127,7 @@ private:
     void run(const Command& command);
     void start_asking(const Command& command);
     void start_resolve(const Command& command);
+    void end_lookup(StreamId id);
     void start_connect(const Command& command);
     void flush_and_settle();
     void flush(bool forced = false);
@@ -135,6 +139,7 @@ private:
     void note_activity();
     void tell_progress();
     // For the engine, on the loop's thread.
+    void on_deadline();
     bool trim_if_quiet();
     void read_directly();
     void post_pump();
@@ -144,7 +149,9 @@ private:
 
     const std::shared_ptr<const Config> config_;
     const std::shared_ptr<Engine> engine_;
-    std::size_t place_ = 0;  ///< In the engine's list of lives.
+    static constexpr std::size_t no_deadline = ~std::size_t{0};
+    std::size_t place_ = 0;               ///< In the engine's list of lives.
+    std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
     /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;
     /// receiving never waits for it.
@@ -156,7 +163,7 @@ private:
     bool watching_ = false;             ///< `on_progress` is wanted.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
-    Timer timer_;
+    std::vector<Lookup> lookups_;  ///< That are under way.
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
     StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.

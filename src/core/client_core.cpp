@@ -106,7 +106,7 @@ struct Endpoint {
 
 /// Everything that can be judged before the network is asked.
 Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vector<Endpoint>& endpoints,
-                   std::optional<core::ProxyUrl>& proxy) {
+                   core::Rare<core::ProxyUrl>& proxy) {
     if (Error error = check_values(config)) return error;
     proxy.reset();
     if (!config.proxy.empty()) {
@@ -196,6 +196,7 @@ private:
     void half_close_if_due(Link& link);
     void drop(Link& link);
     void end_link(Link& link, const Error& error);
+    void take_back(Link& link, const Error& error);
     void begin_switch(TimePoint now);
     [[nodiscard]] bool should_switch(TimePoint now);
     void try_again_or_fail(Error error, const core::Supervisor::Decision& decision, TimePoint now);
@@ -212,6 +213,11 @@ private:
     [[nodiscard]] bool keeps() const noexcept { return config_->offline_queue.max_bytes != 0; }
     /// Messages are accepted while there is no open connection.
     [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
+    /// The connection whose place was taken has messages left, which may yet have to go to its successor: until that is
+    /// known, later ones wait, so that the order stays.
+    [[nodiscard]] bool holds_back() const noexcept {
+        return keeps() && !close_requested_ && old_ && !old_.session().ended() && old_.session().any_unsent();
+    }
     void drop_waiting(const Error& error);
     std::error_code send_whole(Outgoing& outgoing);
     std::error_code send_part(Outgoing& outgoing);
@@ -326,7 +332,8 @@ std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
     if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     const SendOptions& options = outgoing.options();
-    if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting())) {
+    if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting()) ||
+        holds_back()) {
         return enqueue(outgoing.opcode(), outgoing.payload(), options);
     }
     const std::uint64_t number = number_for(options);
@@ -345,7 +352,7 @@ std::error_code ClientCore::Impl::send_part(Outgoing& outgoing) {
     if (!link_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     // Parts are not queued: what has begun on one connection cannot end on another.
-    if (backlog_ != nullptr && backlog_->any_waiting()) return Errc::send_queue_full;
+    if ((backlog_ != nullptr && backlog_->any_waiting()) || holds_back()) return Errc::send_queue_full;
     std::uint64_t* const wanted = outgoing.options().number;
     const std::uint64_t number = wanted != nullptr && outgoing.fin() ? last_number_ + 1 : 0;
     if (const std::error_code error = link_.session().send(outgoing, number)) return error;
@@ -380,7 +387,9 @@ std::error_code ClientCore::Impl::enqueue(Opcode opcode, Bytes payload, const Se
     message.options.key = {};
     // While one connection takes the place of another, messages wait for a moment, as in any send queue.
     const std::size_t offline = config_->offline_queue.max_bytes;
-    const std::size_t limit = offline != 0 ? offline : config_->limits.max_send_queue;
+    const std::size_t limit = offline == 0   ? config_->limits.max_send_queue
+                              : holds_back() ? std::max(offline, config_->limits.max_send_queue)
+                                             : offline;
     if (const std::error_code error = backlog_->add(std::move(message), limit, fates_)) return error;
     last_number_ = number;
     if (options.number != nullptr) *options.number = number;
@@ -403,7 +412,7 @@ bool ClientCore::Impl::keep_copy(Opcode opcode, Bytes payload, const SendOptions
 
 /// What waits goes to the open connection, as far as its queue has room.
 void ClientCore::Impl::send_backlog() {
-    if (backlog_ == nullptr || !usable() || link_.session().part_open()) return;
+    if (backlog_ == nullptr || !usable() || link_.session().part_open() || holds_back()) return;
     while (Backlog::Message* message = backlog_->waiting()) {
         SendOptions options = message->options;
         options.trusted_utf8 = true;         // checked when it was accepted
@@ -449,6 +458,12 @@ std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason)
     if (close_requested_) return Errc::already_closing;
     // The peer may have begun to close. It is still worth knowing that the user wants no other connection.
     if (link_ && link_.session().open()) {
+        if (holds_back()) {
+            // Whatever has been accepted goes out in front of the Close; the old connection gets no more time.
+            close_requested_ = true;
+            send_backlog();
+            close_requested_ = false;
+        }
         if (const std::error_code error = link_.session().close(code, reason)) return error;
     } else if (link_ && !switching_) {
         return Errc::already_closing;
@@ -618,7 +633,7 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
     link->connection->tx_consume(n);
     if (link != &link_ && link != &old_) return;
     note_sent(link->session());
-    if (link == &link_) send_backlog();
+    send_backlog();
 }
 
 bool ClientCore::Impl::needs_settle() const noexcept {
@@ -860,13 +875,19 @@ void ClientCore::Impl::drop_waiting(const Error& error) {
     if (backlog_ != nullptr && !queues()) backlog_->drop(error, fates_);
 }
 
-/// What was queued there and has not left waits for the next connection, or is lost.
 void ClientCore::Impl::end_link(Link& link, const Error& error) {
     drop(link);
-    core::Session& session = link.session();
-    note_sent(session);
-    session.add_to(totals_);
+    take_back(link, error);
+    link.session().add_to(totals_);
     totals_.send_queued = 0;
+    link = Link();
+}
+
+/// What was queued there and has not left waits for the next connection, or is lost. The session has ended.
+void ClientCore::Impl::take_back(Link& link, const Error& error) {
+    core::Session& session = link.session();
+    link.connection->account_for_records();
+    note_sent(session);
     const bool resend = backlog_ != nullptr && keeps() && !close_requested_;
     if (resend) backlog_->on_stream_ended(link.stream);
     while (const std::uint64_t number = session.take_unsent()) {
@@ -874,7 +895,6 @@ void ClientCore::Impl::end_link(Link& link, const Error& error) {
         if (backlog_ == nullptr || backlog_->on_sent(number).value_or(true))
             fates_.push({number, Fate::dropped, error});
     }
-    link = Link();
 }
 
 void ClientCore::Impl::update_old() {
@@ -882,6 +902,8 @@ void ClientCore::Impl::update_old() {
     half_close_if_due(old_);
     if (!session.ended()) return;
     drop(old_);
+    // Its messages do not wait until somebody has taken what it received.
+    take_back(old_, session.close_info().error);
     if (old_.connection->drained()) end_link(old_, session.close_info().error);
 }
 
@@ -976,7 +998,7 @@ ClientCore::~ClientCore() = default;
 
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
     std::vector<Endpoint> endpoints;
-    std::optional<core::ProxyUrl> proxy;
+    core::Rare<core::ProxyUrl> proxy;
     return check_config(config, crypto, prepared, endpoints, proxy);
 }
 void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }

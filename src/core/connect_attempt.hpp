@@ -16,6 +16,7 @@
 #include "dialer.hpp"
 #include "fifo.hpp"
 #include "proxy_url.hpp"
+#include "rare.hpp"
 #include "url.hpp"
 
 namespace tern::core {
@@ -28,7 +29,7 @@ struct Common {
     const Config& config;  ///< The client's.
     Crypto& crypto;
     MemoryBudget memory;
-    std::optional<ProxyUrl> proxy;
+    Rare<ProxyUrl> proxy;
     std::shared_ptr<tls::Context> tls;  ///< Made when it is first needed, as is the next.
     std::shared_ptr<tls::Context> proxy_tls;
     StreamId next_id = 1;

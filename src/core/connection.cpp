@@ -15,6 +15,8 @@ namespace {
 
 /// What one encryption takes from the session: as much as one system call usefully carries.
 constexpr std::size_t pieces_at_once = 4;
+/// The most that a record of TLS carries (RFC 8446 section 5.1).
+constexpr std::size_t record_payload = 16u << 10u;
 /// What a layer of TLS takes beside its input buffer: the library's object (OpenSSL 3: about 23 KiB, and two records
 /// while it works), and, where there is a ceiling, what was encrypted at once, on its way out and being sent.
 constexpr std::size_t tls_memory = (64u << 10u) + 2 * (72u << 10u);
@@ -26,7 +28,7 @@ bool is_socks(const ProxyUrl& proxy) {
 }  // namespace
 
 Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget)
-    : config_(config), route_(route), crypto_(crypto), budget_(budget) {
+    : config_(config), route_(route), crypto_(crypto), budget_(budget), step_began_(now) {
     const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
     if (!hold_memory() || !handshakes_.add(budget_, heads)) {
         fail_without_memory(Phase::upgrade);
@@ -38,6 +40,7 @@ Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePo
                                                    : Step::upgrade;
     begin(first, now);
     advance(now);
+    release_memory();
 }
 
 // --- handshakes ----------------------------------------------------------------------------------------------------
@@ -234,7 +237,7 @@ bool Connection::hold_memory() {
 /// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take
 /// it away (`limits.max_memory`).
 void Connection::release_memory() noexcept {
-    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ != Stage::session) return;
+    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ == Stage::failed) return;
     if (budget_->limited()) return;
     for (const auto& layer : layers_) layer->release_memory();
     if (!rx_.empty()) return;
@@ -250,6 +253,7 @@ void Connection::rx_commit(std::size_t n, TimePoint now) {
     const TlsLayer::Status status = decrypt();
     if (stage_ == Stage::handshake) {
         advance(now);
+        if (stage_ == Stage::handshake) release_memory();
     } else if (stage_ == Stage::session) {
         session_->trace_received(rx_.readable().subspan(before));
         session_->on_received(now);
@@ -330,15 +334,26 @@ void Connection::encrypt_what_waits() {
         const bool limited = budget_ != nullptr && budget_->limited();
         const std::size_t count = session_->tx(std::span(pieces).first(limited ? 1 : pieces.size()));
         for (std::size_t i = 0; i < count; ++i) {
-            encrypt(pieces[i]);
-            session_lent_ += pieces[i].size();
+            for (Bytes rest = pieces[i]; !rest.empty();) {
+                const Bytes record = rest.first(std::min(rest.size(), record_payload));
+                rest = rest.subspan(record.size());
+                encrypt(record);
+                pass_outwards();
+                session_lent_ += record.size();
+                records_.push_back({layers_.front()->out().size(), session_lent_});
+            }
         }
     }
+    pass_outwards();
+    std::swap(lent_, layers_.front()->out());
+}
+
+/// What comes out of a layer goes through those around it.
+void Connection::pass_outwards() {
     for (std::size_t i = layers_.size(); i-- > 1;) {
         encrypt(*layers_[i - 1], as_bytes(layers_[i]->out()));
         layers_[i]->out().clear();
     }
-    std::swap(lent_, layers_.front()->out());
 }
 
 /// By the last layer that is up: the words of a proxy's handshake are not for the layer that is still in its own.
@@ -362,9 +377,20 @@ void Connection::tx_consume(std::size_t n) {
     if (session_lent_ == 0) return;
     if (lent_taken_ == lent_.size()) {
         session_->tx_consume(std::exchange(session_lent_, 0));
+        records_.clear();
     } else {
         session_->on_tx_stalled(n > 0);
     }
+}
+
+void Connection::account_for_records() {
+    if (std::exchange(session_lent_, 0) == 0) return;
+    std::size_t plain = 0;
+    for (const Record& record : records_) {
+        if (record.end <= lent_taken_) plain = record.plain_end;
+    }
+    records_.clear();
+    session_->tx_consume(plain);
 }
 
 bool Connection::take_half_close() {
@@ -392,6 +418,7 @@ void Connection::trim() noexcept {
         if (text.empty()) std::string().swap(text);
     };
     give_back(plain_tx_);
+    if (records_.empty()) std::vector<Record>().swap(records_);
     if (lent_taken_ == lent_.size()) {
         std::string().swap(lent_);
         lent_taken_ = 0;

@@ -72,6 +72,9 @@ public:
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
     void tx_consume(std::size_t n);
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
+    /// Nothing more will be written: the session is told of the records of TLS that the kernel has got. Before, it is
+    /// told when all that was lent is written.
+    void account_for_records();
     /// After a failure everything has been said: time for FIN. True once.
     [[nodiscard]] bool take_half_close();
 
@@ -97,6 +100,7 @@ private:
     void encrypt(TlsLayer& layer, Bytes plain);
     void end(Error error, TimePoint now);
     void encrypt_what_waits();
+    void pass_outwards();
     [[nodiscard]] bool hold_memory();
     void release_memory() noexcept;
 
@@ -131,6 +135,11 @@ private:
     std::size_t lent_taken_ = 0;
     /// Bytes of the session that are in `lent_`; it is told when the kernel has all of them.
     std::size_t session_lent_ = 0;
+    struct Record {
+        std::size_t end = 0;        ///< In `lent_`.
+        std::size_t plain_end = 0;  ///< In what the session has lent.
+    };
+    std::vector<Record> records_;
     bool fin_wanted_ = false;
     bool last_words_ = false;
 

@@ -15,6 +15,7 @@ public:
     [[nodiscard]] T& front() noexcept { return items_[head_]; }
     [[nodiscard]] const T& front() const noexcept { return items_[head_]; }
     [[nodiscard]] T& back() noexcept { return items_.back(); }
+    [[nodiscard]] const T& back() const noexcept { return items_.back(); }
     T& push(T item) {
         items_.push_back(std::move(item));
         return items_.back();

@@ -49,7 +49,7 @@ void MessageReader::trim() noexcept {
 
 MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
     Errc error{};
-    switch (read_frame_header(in.readable(), frame_, error, inflater_.has_value())) {
+    switch (read_frame_header(in.readable(), frame_, error, inflater_ != nullptr)) {
         case FrameStatus::need_input: return Step::need_input;
         case FrameStatus::failed:
             return fail(error,

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -42,7 +42,7 @@ public:
     MessageReader(Delivery delivery, std::size_t max_message_size, const CompressionInfo& agreed,
                   std::uint32_t max_ratio, MemoryBudget* budget = nullptr) noexcept
         : MessageReader(delivery, max_message_size, budget) {
-        if (agreed.active) inflater_.emplace(agreed, budget);
+        if (agreed.active) inflater_ = std::make_unique<Inflater>(agreed, budget);
         max_ratio_ = max_ratio;
     }
 
@@ -67,7 +67,9 @@ public:
 
     [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
     /// What inflating takes, in bytes; any thread.
-    [[nodiscard]] std::size_t compression_memory() const noexcept { return inflater_ ? inflater_->memory() : 0; }
+    [[nodiscard]] std::size_t compression_memory() const noexcept {
+        return inflater_ != nullptr ? inflater_->memory() : 0;
+    }
 
 private:
     enum class Step : std::uint8_t { again, need_input, event, failed };
@@ -113,7 +115,7 @@ private:
     bool assembly_used_ = false;
 
     // Compressed messages (RFC 7692 section 7.2.2); `message_size_` counts what was inflated.
-    std::optional<Inflater> inflater_;
+    std::unique_ptr<Inflater> inflater_;  ///< Null: compression was not agreed on.
     std::uint32_t max_ratio_ = 0;
     bool compressed_ = false;            ///< The message that is open.
     bool inflate_more_ = false;          ///< There was no room for all that the input so far makes.

@@ -134,18 +134,30 @@ Outbox::SegmentPtr Outbox::allocate(std::size_t capacity, MemoryBudget* budget) 
         return std::move(spare_);
     }
     if (budget != nullptr && !budget->take(sizeof(Segment) + capacity)) return nullptr;
-    void* memory = std::malloc(sizeof(Segment) + capacity);
+    BufferPool* const pool = budget_ != nullptr ? budget_->pool() : nullptr;
+    const std::size_t size = sizeof(Segment) + capacity;
+    void* memory = pool != nullptr ? pool->take(size) : std::malloc(size);
     if (memory == nullptr) {
         if (budget != nullptr) budget->give(sizeof(Segment) + capacity);
         return nullptr;
     }
     SegmentPtr segment(new (memory) Segment);
     segment->budget = budget;
+    segment->pool = pool;
     segment->capacity = capacity;
     return segment;
 }
 
-void Outbox::Segment::operator delete(void* memory) noexcept { std::free(memory); }
+void Outbox::Segment::operator delete(Segment* segment, std::destroying_delete_t) noexcept {
+    BufferPool* const pool = segment->pool;
+    const std::size_t size = sizeof(Segment) + segment->capacity;
+    segment->~Segment();
+    if (pool != nullptr) {
+        pool->give(reinterpret_cast<std::byte*>(segment), size);
+    } else {
+        std::free(segment);
+    }
+}
 
 void Outbox::Lane::append(SegmentPtr segment) noexcept {
     Segment* added = segment.get();
@@ -164,6 +176,7 @@ void Outbox::Lane::consume(std::size_t n, SegmentPtr& spare) noexcept {
         SegmentPtr emptied = std::move(front_);
         front_ = std::move(emptied->next);
         if (front_ == nullptr) back_ = nullptr;
+        if (emptied->pool != nullptr) continue;
         if (spare == nullptr || spare->capacity < emptied->capacity) spare = std::move(emptied);
     }
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 
 #include <tern/core.hpp>
@@ -80,6 +81,7 @@ private:
 
         std::unique_ptr<Segment> next;
         MemoryBudget* budget = nullptr;
+        BufferPool* pool = nullptr;  ///< Where its memory comes from; null: malloc.
         std::size_t begin = 0;
         std::size_t end = 0;
         std::size_t capacity = 0;
@@ -88,7 +90,7 @@ private:
         [[nodiscard]] std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
         [[nodiscard]] const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
         [[nodiscard]] std::size_t room() const noexcept { return capacity - end; }
-        static void operator delete(void* memory) noexcept;
+        static void operator delete(Segment* segment, std::destroying_delete_t) noexcept;
     };
     using SegmentPtr = std::unique_ptr<Segment>;
 
@@ -106,7 +108,8 @@ private:
         [[nodiscard]] Segment* back() noexcept { return back_; }
         void append(SegmentPtr segment) noexcept;
         void added(std::size_t n) noexcept { size_ += n; }
-        /// Removes `n` bytes from the front; an emptied segment is returned to `spare` if it is a large one.
+        /// Removes `n` bytes from the front; an emptied segment is returned to `spare` if it is a large one
+        /// and not of a pool, which keeps such for all clients.
         void consume(std::size_t n, SegmentPtr& spare) noexcept;
         /// Drops everything behind the first `keep` bytes.
         void truncate(std::size_t keep) noexcept;

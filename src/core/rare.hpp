@@ -21,6 +21,11 @@ public:
     [[nodiscard]] T* operator->() noexcept { return value_.get(); }
     [[nodiscard]] const T* operator->() const noexcept { return value_.get(); }
 
+    /// A fresh one.
+    T& emplace() {
+        value_ = std::make_unique<T>();
+        return *value_;
+    }
     void reset() noexcept { value_.reset(); }
     /// The value, which is not there any more; one of its own if there is none.
     [[nodiscard]] T take() {

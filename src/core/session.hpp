@@ -78,6 +78,10 @@ public:
     [[nodiscard]] std::uint64_t take_sent();
     /// The number of the next message that it has not got; 0: there is none. For when the session has ended.
     [[nodiscard]] std::uint64_t take_unsent();
+    /// There is one, among those that have a number.
+    [[nodiscard]] bool any_unsent() const noexcept {
+        return !tracked_.empty() && tracked_.back().end > outbox_.consumed();
+    }
     /// `settle` has something to tell that came of sending.
     [[nodiscard]] bool needs_settle() const noexcept { return became_congested_; }
 

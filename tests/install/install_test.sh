@@ -37,7 +37,8 @@ uri=ws://127.0.0.1:$port/
 build "$source/tests/install/consumer" consumer
 "$work/consumer/with_tern" "$uri"
 "$work/consumer/with_esp" "$uri"
-echo "both components work"
+"$work/consumer/with_testing"
+echo "the components work"
 
 # A program's folder of components with the five lines on top.
 export EXAMPLE_URI=$uri

@@ -255,7 +255,7 @@ const Answer answers[] = {
      Errc::response_too_many_fields, false},
 };
 
-class SimAnswer : public testing::TestWithParam<Answer> {};
+class SimAnswer : public ::testing::TestWithParam<Answer> {};
 
 TEST_P(SimAnswer, IsRefused) {
     Behaviour behaviour;
@@ -272,7 +272,7 @@ TEST_P(SimAnswer, IsRefused) {
     EXPECT_EQ(life.client.count(Kind::open), 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Answers, SimAnswer, testing::ValuesIn(answers),
+INSTANTIATE_TEST_SUITE_P(Answers, SimAnswer, ::testing::ValuesIn(answers),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST(SimUpgrade, ARefusalIsShownWithItsBody) {

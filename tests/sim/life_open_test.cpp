@@ -59,7 +59,7 @@ std::string some_text(std::size_t size) {
     return text;
 }
 
-class SimEcho : public testing::TestWithParam<std::tuple<Delivery, std::size_t>> {};
+class SimEcho : public ::testing::TestWithParam<std::tuple<Delivery, std::size_t>> {};
 
 TEST_P(SimEcho, ComesBackUnchanged) {
     const auto [delivery, size] = GetParam();
@@ -82,8 +82,8 @@ TEST_P(SimEcho, ComesBackUnchanged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, SimEcho,
-                         testing::Combine(testing::Values(Delivery::messages, Delivery::chunks),
-                                          testing::Values(0u, 1u, 125u, 126u, 65535u, 65536u, 1u << 20u)));
+                         ::testing::Combine(::testing::Values(Delivery::messages, Delivery::chunks),
+                                            ::testing::Values(0u, 1u, 125u, 126u, 65535u, 65536u, 1u << 20u)));
 
 // --- splits --------------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ std::string run_script(const std::function<std::vector<std::string>(std::string)
     return life.log() + frames;
 }
 
-class SimSplit : public testing::TestWithParam<Delivery> {};
+class SimSplit : public ::testing::TestWithParam<Delivery> {};
 
 TEST_P(SimSplit, EverySplitGivesTheSameEvents) {
     std::size_t size = 0;
@@ -145,7 +145,7 @@ TEST_P(SimSplit, EverySplitGivesTheSameEvents) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Deliveries, SimSplit, testing::Values(Delivery::messages, Delivery::chunks));
+INSTANTIATE_TEST_SUITE_P(Deliveries, SimSplit, ::testing::Values(Delivery::messages, Delivery::chunks));
 
 TEST(SimOpen, EveryReadSizeGivesTheSameMessages) {
     for (std::size_t limit = 1; limit <= 40; ++limit) {

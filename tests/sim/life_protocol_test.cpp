@@ -77,7 +77,7 @@ const Violation violations[] = {
      1009},
 };
 
-class SimViolation : public testing::TestWithParam<std::tuple<Violation, Delivery>> {};
+class SimViolation : public ::testing::TestWithParam<std::tuple<Violation, Delivery>> {};
 
 TEST_P(SimViolation, FailsTheConnection) {
     const auto& [violation, delivery] = GetParam();
@@ -104,8 +104,8 @@ TEST_P(SimViolation, FailsTheConnection) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Violations, SimViolation,
-                         testing::Combine(testing::ValuesIn(violations),
-                                          testing::Values(Delivery::messages, Delivery::chunks)),
+                         ::testing::Combine(::testing::ValuesIn(violations),
+                                            ::testing::Values(Delivery::messages, Delivery::chunks)),
                          [](const auto& param) {
                              const bool chunks = std::get<1>(param.param) == Delivery::chunks;
                              return std::string(std::get<0>(param.param).name) + (chunks ? "_chunks" : "");

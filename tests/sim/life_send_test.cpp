@@ -161,6 +161,93 @@ TEST(SimQueue, WhatTheKernelHasNotGotGoesToTheNextConnection) {
     EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 4 sent, 5 sent");
 }
 
+TEST(SimQueue, WhatLeftInRecordsOfTlsIsNotSentAgain) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 40'000;
+    Config config = queueing({.max_bytes = 200'000});
+    config.url = "wss://host:80/";
+    Life life(behaviour, config);
+    life.client.crypto.has_tls = true;
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    // What a handler sends is written at once.
+    life.client.on_event = [&](const Entry& entry) {
+        if (entry.kind != Kind::ping) return;
+        watch(life.client, std::string(20'000, '1'));
+        watch(life.client, std::string(60'000, '2'));
+    };
+    life.peer().send(ping_frame(""));
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "");
+    life.peer().reset();
+    ASSERT_TRUE(life.until(Kind::open, 10s, 2));
+    life.world.run_for(60s);
+    EXPECT_EQ(heard(life), Texts{std::string(60'000, '2')}) << "the kernel had all of the first";
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent");
+}
+
+/// Refreshes while the kernel takes no more of the first connection, and sends on.
+struct Replaced : Life {
+    Replaced() : Life(narrow(), queueing({.max_bytes = 100'000})) {
+        EXPECT_TRUE(open());
+        watch(client, "1");
+        world.run_for(1s);
+        peer().pause();
+        watch(client, std::string(5000, '2'));
+        watch(client, "3");
+        EXPECT_FALSE(client.refresh());
+        EXPECT_TRUE(until(Kind::switched));
+        watch(client, "4");
+        EXPECT_EQ(client.send_part(Opcode::text, "a part", false), Errc::send_queue_full);
+        world.run_for(200ms);
+        EXPECT_TRUE(server.peers.at(1)->messages.empty()) << "what came before it may yet come back";
+    }
+    static Behaviour narrow() {
+        Behaviour behaviour = quiet();
+        behaviour.up.capacity = 1000;
+        return behaviour;
+    }
+    [[nodiscard]] Texts heard_by(std::size_t number) const {
+        Texts texts;
+        for (const Message& message : server.peers.at(number)->messages) texts.push_back(message.payload);
+        return texts;
+    }
+};
+
+TEST(SimQueue, WhatAReplacedConnectionCouldNotSendComesFirst) {
+    Replaced life;
+    life.server.peers[0]->reset();
+    life.world.run_for(1s);
+    watch(life.client, "5");
+    life.world.run_for(60s);
+    EXPECT_EQ(life.heard_by(0), Texts{"1"});
+    EXPECT_EQ(life.heard_by(1), (Texts{std::string(5000, '2'), "3", "4", "5"}));
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 3 sent, 4 sent, 5 sent");
+}
+
+TEST(SimQueue, WhatAReplacedConnectionDoesSendIsNotSentAgain) {
+    Replaced life;
+    life.server.peers[0]->resume();
+    life.world.run_for(60s);
+    EXPECT_EQ(life.heard_by(0), (Texts{"1", std::string(5000, '2'), "3"}));
+    EXPECT_EQ(life.heard_by(1), Texts{"4"});
+    EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 3 sent, 4 sent");
+}
+
+TEST(SimQueue, AReplacedConnectionHoldsUpItsSuccessorForTheTimeOfAClosingHandshakeAtMost) {
+    Replaced life;
+    life.world.run_for(Config().timeouts.close + 1s);
+    EXPECT_EQ(life.heard_by(1), (Texts{std::string(5000, '2'), "3", "4"}));
+}
+
+TEST(SimQueue, CloseWaitsForNoReplacedConnection) {
+    Replaced life;
+    EXPECT_FALSE(life.client.close());
+    life.world.run_for(60s);
+    EXPECT_EQ(life.heard_by(1), Texts{"4"});
+    EXPECT_EQ(fates(life.client), "1 sent, 4 sent, 2 dropped, 3 dropped");
+}
+
 TEST(SimQueue, Full) {
     using Full = OfflineQueue::Full;
     Life reject(quiet(), queueing({.max_bytes = 10}));
@@ -333,6 +420,7 @@ TEST(SimMemory, WithoutRoomForTheSuccessorTheOldConnectionStays) {
     EXPECT_FALSE(life.client.refresh());
     ASSERT_TRUE(life.until(Kind::switch_failed, 10s)) << life.log();
     EXPECT_EQ(life.error(), Errc::memory_limit);
+    EXPECT_EQ(life.error().elapsed.count(), 0) << life.error().message();  // it failed before anything began
     EXPECT_EQ(life.client.state(), State::open);
 }
 
@@ -364,6 +452,46 @@ TEST(SimWaterMarks, TellOfTheHighAndTheLowMark) {
     EXPECT_GT(queued_then, 0u);
     life.world.run_for(60s);
     EXPECT_EQ(life.client.count(Kind::writable), 1u) << "once";
+}
+
+TEST(SimOfflineQueue, WhatNeverFitsDoesNotBlockTheRest) {
+    Config config;
+    config.limits.max_send_queue = 100;
+    config.offline_queue.max_bytes = 1000;
+    Life life(quiet(), config);
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, std::string(500, 'a'));
+    watch(life.client, "b");
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 sent");
+    EXPECT_EQ(heard(life), Texts{"b"});
+}
+
+Config with_memory(std::size_t more) {
+    Config config;
+    config.receive_buffer = 4096;
+    config.limits.max_head_size = 2000;
+    config.limits.max_memory = 4096 + 2000 + (4u << 10u) + (8u << 10u) + more;
+    config.offline_queue.max_bytes = 100'000;
+    return config;
+}
+
+TEST(SimOfflineQueue, WithoutMemoryTheOldestMakeRoomForOneWithAKey) {
+    Config config = with_memory(5000);
+    config.offline_queue.when_full = OfflineQueue::Full::drop_oldest;
+    Life life(quiet(), config);
+    ASSERT_FALSE(life.client.start());
+    watch(life.client, std::string(3000, 'a'));
+    watch(life.client, std::string(3000, 'b'), {.key = "k"});
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 sent");
+}
+
+TEST(SimOfflineQueue, LeavesMemoryForTheConnectionThatItWaitsFor) {
+    Life life(quiet(), with_memory(20'000));
+    ASSERT_FALSE(life.client.start());
+    while (!life.client.send(Opcode::text, std::string(100, 'a'))) continue;
+    EXPECT_TRUE(life.until(Kind::open, 1s)) << life.log();
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ struct Scenario {
     std::function<void(Life&)> prepare;
 };
 
-class SimSteps : public testing::TestWithParam<Scenario> {
+class SimSteps : public ::testing::TestWithParam<Scenario> {
 protected:
     /// The whole life, with `act` after step number `at`. Returns how many steps there were.
     static std::uint64_t run(std::uint64_t at, const std::function<void(Life&)>& act,
@@ -168,7 +168,7 @@ TEST_P(SimSteps, TimeoutsTooEarlyAndAnswersToNothingAfterEveryStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lives, SimSteps,
-                         testing::Values(Scenario{"ordinary", ordinary}, Scenario{"troubled", troubled}),
+                         ::testing::Values(Scenario{"ordinary", ordinary}, Scenario{"troubled", troubled}),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST(SimLoan, WhatTxLendsStaysWhateverIsSentMeanwhile) {

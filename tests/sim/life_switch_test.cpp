@@ -77,6 +77,24 @@ TEST(SimSwitch, WhatTheOldOneStillReceivesIsDelivered) {
     }
 }
 
+TEST(SimSwitch, PiecesOfTwoMessagesDoNotMix) {
+    Config config = usual;
+    config.delivery = Delivery::chunks;
+    Life life(quiet(), config);
+    ASSERT_TRUE(life.open());
+    Peer& first = life.peer();
+    first.behaviour.on_frame = nullptr;  // it takes its time with its Close
+    EXPECT_FALSE(life.client.refresh());
+    ASSERT_TRUE(life.until(Kind::switched, 1s)) << life.log();
+    life.peer().send({.opcode = 1, .payload = "begun ", .fin = false});
+    life.world.run_for(50ms);
+    first.send_message(opcode::text, "of the first", no_limit);
+    life.world.run_for(50ms);
+    life.peer().send({.opcode = 0, .payload = "and ended"});
+    life.world.run_for(50ms);
+    EXPECT_EQ(texts(life.client), (std::vector<std::string>{"begun and ended", "of the first"}));
+}
+
 TEST(SimSwitch, AMessageInPartsEndsWhereItBegan) {
     Life life(quiet(), usual);
     ASSERT_TRUE(life.open());
@@ -128,7 +146,7 @@ TEST(SimSwitch, TheOldOneDiesWhileTheNewOneIsMade) {
     EXPECT_EQ(life.server.peers.size(), 2u) << "the attempt under way is the one that is used";
 }
 
-class SimGoingAway : public testing::TestWithParam<unsigned> {};
+class SimGoingAway : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(SimGoingAway, IsNoInterruption) {
     // Whether the server ends TCP before the new connection is there, or long after.
@@ -153,7 +171,7 @@ TEST_P(SimGoingAway, IsNoInterruption) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Codes, SimGoingAway, testing::Values(1001u, 1012u));
+INSTANTIATE_TEST_SUITE_P(Codes, SimGoingAway, ::testing::Values(1001u, 1012u));
 
 TEST(SimSwitch, GoingAwayForGoodIsToldAsAnEnd) {
     Life life(echo(), usual);

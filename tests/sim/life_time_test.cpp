@@ -1,4 +1,6 @@
 // Keepalive and reconnecting: what happens when nothing happens.
+#include <algorithm>
+
 #include "life.hpp"
 
 namespace tern::sim {
@@ -257,6 +259,46 @@ TEST(SimReconnect, TheCountBeginsAnewWithAStableConnection) {
     EXPECT_EQ(life.client.find(Kind::connecting)->attempt, 3u);
     EXPECT_EQ(life.client.stats().connects, 1u);
 }
+
+/// How a server ends what it has just accepted.
+struct Door {
+    const char* name;
+    void (*shut)(Peer&);
+};
+
+class SimAcceptAndClose : public ::testing::TestWithParam<Door> {};
+
+/// Such a server gets 250 to 350 connections a second from clients that take an open connection for a success.
+TEST_P(SimAcceptAndClose, IsVisitedAtTheRateOfTheBackOff) {
+    Behaviour behaviour = quiet();
+    behaviour.on_request = [](Peer& peer) {
+        peer.upgrade();
+        GetParam().shut(peer);
+    };
+    Life life(behaviour);
+    ASSERT_FALSE(life.client.start());
+    life.world.run_for(1h);
+    const std::vector<TimePoint>& attempts = life.server.attempts;
+    const auto within = [&](Duration time) {
+        return std::count_if(attempts.begin(), attempts.end(),
+                             [&](TimePoint at) { return at - attempts.front() <= time; });
+    };
+    // From 0.5 s on, doubling up to 60 s, drawn from all of that: about 10 in the first minute and 2 in a later one.
+    EXPECT_LE(within(1s), 2);
+    EXPECT_LE(within(60s), 15);
+    EXPECT_GE(within(1h), 80);
+    EXPECT_LE(within(1h), 180);
+    for (std::size_t i = 1; i < attempts.size(); ++i) EXPECT_GE(attempts[i] - attempts[i - 1], 500ms);
+    EXPECT_EQ(life.client.stats().connects, life.client.stats().attempts) << "each of them was open";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ends, SimAcceptAndClose,
+                         ::testing::Values(Door{"Close", [](Peer& peer) { peer.send(close_frame(1000, "")); }},
+                                           Door{"ServerError", [](Peer& peer) { peer.send(close_frame(1011, "")); }},
+                                           Door{"GoingAway", [](Peer& peer) { peer.send(close_frame(1001, "")); }},
+                                           Door{"Fin", [](Peer& peer) { peer.finish(); }},
+                                           Door{"Reset", [](Peer& peer) { peer.reset(); }}),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST(SimReconnect, WithoutALimitItGoesOnForEver) {
     Life life(refusing(), {.reconnect = {.min_delay = 1000ms, .max_delay = 1000ms}});

@@ -139,8 +139,8 @@ std::string EventJudge::judge_life(const Event& event) {
                        : "redirected without an attempt";
         case Kind::open:
             stage_ = Stage::open;
-            opened_ = true;
-            in_message_ = false;
+            counts_anew_ = 2;
+            switched_ = in_message_ = may_cut_ = false;
             if (event.handshake == nullptr) return "open without a handshake";
             return before == Stage::connecting ? "" : "open without connecting";
         case Kind::closed:
@@ -152,9 +152,10 @@ std::string EventJudge::judge_life(const Event& event) {
             stage_ = Stage::reconnecting;
             if (event.error == nullptr || !*event.error) return "reconnecting without an error that says why";
             // A stable connection begins the count anew, and attempts to switch count too.
-            if (!std::exchange(opened_, false) && event.attempt != attempt_ + 1) {
+            if (counts_anew_ == 0 && event.attempt != attempt_ + 1) {
                 return "reconnecting announces the wrong number of the attempt";
             }
+            counts_anew_ -= counts_anew_ == 0 ? 0u : 1u;
             attempt_ = event.attempt;
             return before == Stage::closed || before == Stage::connecting ? "" : "reconnecting at the wrong time";
         case Kind::failed:
@@ -163,8 +164,9 @@ std::string EventJudge::judge_life(const Event& event) {
             return before == Stage::connecting || before == Stage::reconnecting ? "" : "failed at the wrong time";
         case Kind::switched:
             stage_ = Stage::open;
-            opened_ = true;
-            may_cut_ = in_message_;  // the old connection may end before its message does
+            counts_anew_ = 2;
+            switched_ = true;
+            may_cut_ = true;  // the old connection may end before its last message does
             if (event.handshake == nullptr) return "switched without a handshake";
             return before == Stage::open || before == Stage::closing ? "" : "switched without open";
         case Kind::switch_failed:
@@ -176,8 +178,9 @@ std::string EventJudge::judge_life(const Event& event) {
 
 std::string EventJudge::judge_traffic(const Event& event) {
     const std::string name(event_name(event.kind));
-    if (stage_ == Stage::closing) return name + " after closing";
-    if (stage_ != Stage::open) return name + " while the connection is not open";
+    // What a connection whose place was taken still receives is delivered until its end.
+    if (stage_ == Stage::closing && (event.kind == Kind::closing || !switched_)) return name + " after closing";
+    if (stage_ != Stage::open && stage_ != Stage::closing) return name + " while the connection is not open";
     switch (event.kind) {
         case Kind::closing: stage_ = Stage::closing; return event.close == nullptr ? "closing without CloseInfo" : "";
         case Kind::message:
@@ -194,13 +197,14 @@ std::string EventJudge::judge_traffic(const Event& event) {
 
 std::string EventJudge::judge_fate(const Event& event) {
     if (event.number == 0) return "a fate of no message";
+    if (ended() && !start_pending()) return "a fate after the end";
     if (!fates_.insert(event.number).second) return "a second fate of one message";
     return (event.fate == Fate::dropped) == (event.error != nullptr) ? ""
                                                                      : "an error belongs to `dropped`, and only there";
 }
 
 std::string EventJudge::judge_chunk(const ChunkView& chunk) {
-    if (chunk.first && std::exchange(may_cut_, false)) in_message_ = false;
+    if (chunk.first && in_message_ && std::exchange(may_cut_, false)) in_message_ = false;
     if (chunk.first == in_message_) return "chunk: `first` is wrong";
     if (chunk.first) {
         message_size_ = 0;

@@ -19,13 +19,7 @@ namespace tern::sim {
 /// "192.0.2.1" or "2001:db8::1" with at most one "::".
 Address address(std::string_view text, std::uint16_t port = 0);
 
-/// What the resolver says about a name.
-struct Name {
-    std::vector<std::string> addresses;
-    Duration delay = std::chrono::milliseconds(5);
-    Error error;
-    bool silent = false;  ///< No answer ever.
-};
+using testing::Name;
 
 class World : public Schedule, private Network {
 public:
@@ -34,7 +28,7 @@ public:
     /// The name's entry, to be changed at will. A name without an entry is `host_not_found`.
     Name& dns(const std::string& host, std::vector<std::string> addresses = {});
     Server& server(std::string_view where, std::uint16_t port, Behaviour behaviour);
-    Client& client(Config config);
+    Client& client(Config config, bool pooled = false);
 
     /// Runs whatever is due next. False if nothing will ever happen again.
     bool step();

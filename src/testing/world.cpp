@@ -60,9 +60,9 @@ Server& World::server(std::string_view where, std::uint16_t port, Behaviour beha
     return *servers_.back();
 }
 
-Client& World::client(Config config) {
+Client& World::client(Config config, bool pooled) {
     Network& network = *this;
-    clients_.push_back(std::make_unique<Client>(*this, network, std::move(config)));
+    clients_.push_back(std::make_unique<Client>(*this, network, std::move(config), pooled));
     return *clients_.back();
 }
 
@@ -115,7 +115,7 @@ std::string World::report() const {
     if (offences().empty()) return {};
     std::string text = "seed " + std::to_string(seed()) + "\n";
     for (const std::string& offence : offences()) text += offence + "\n";
-    return text + trace_text();
+    return text;
 }
 
 // --- the network ---------------------------------------------------------------------------------------------------

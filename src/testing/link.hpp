@@ -23,6 +23,8 @@ public:
     /// Takes as much as there is room for, and says how much.
     std::size_t write(std::string_view bytes);
     [[nodiscard]] std::size_t room() const { return ended_ ? 0 : link_.capacity - taken_; }
+    /// There is an end behind what was written.
+    [[nodiscard]] bool ended() const { return ended_; }
     /// FIN, behind everything that was written.
     void finish() { end(Kind::finish); }
     /// RST: what has left arrives before it, the rest is lost.
@@ -46,6 +48,8 @@ public:
     void resume();
     [[nodiscard]] bool stalled() const { return stalled_; }
     Link& link() { return link_; }
+    /// Nothing is under way.
+    [[nodiscard]] bool idle() const { return segments_.empty(); }
 
 private:
     enum class Kind { data, finish, reset };

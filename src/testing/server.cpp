@@ -73,7 +73,7 @@ void Peer::upgrade(std::string_view more_headers) {
 
 void Peer::write(std::string_view bytes) {
     if (finishing_) return;
-    outgoing_ += bytes;
+    outgoing_ += tunnel_.send(bytes);
     flush();
 }
 
@@ -90,7 +90,7 @@ void Peer::send_message(unsigned opcode, std::string_view payload, std::size_t s
 }
 
 void Peer::finish() {
-    finishing_ = true;
+    if (!std::exchange(finishing_, true)) outgoing_ += tunnel_.farewell();
     flush();
 }
 
@@ -111,8 +111,15 @@ void Peer::resume() {
 
 void Peer::on_readable() {
     if (!reading_) return;
-    const std::string bytes(wire_.up.readable());
-    wire_.up.consume(bytes.size());
+    std::string reply;
+    const std::size_t arrived = wire_.up.readable().size();
+    const std::string bytes = tunnel_.receive(wire_.up.readable(), reply);
+    wire_.up.consume(arrived);
+    if (!tunnel_.offence().empty() && !std::exchange(offended_, true)) schedule_.offence(tunnel_.offence());
+    if (!reply.empty() && !finishing_) {
+        outgoing_ += reply;
+        flush();
+    }
     if (requested) {
         reader_.add(bytes);
     } else {

@@ -25,10 +25,12 @@ class Utf8Check {
 public:
     bool add(std::string_view bytes);
     /// Does not end inside a character.
-    [[nodiscard]] bool complete() const { return valid_ && pending_.empty(); }
+    [[nodiscard]] bool complete() const { return valid_ && seen_ == 0; }
 
 private:
-    std::string pending_;
+    unsigned first_ = 0;   ///< The first byte of the character that has begun.
+    unsigned length_ = 0;  ///< Its bytes, in all.
+    unsigned seen_ = 0;    ///< Those that have come.
     bool valid_ = true;
 };
 bool is_utf8(std::string_view text);

@@ -13,6 +13,7 @@
 
 #include <tern/core.hpp>
 
+#include "fake_tls.hpp"
 #include "faults.hpp"
 #include "link.hpp"
 #include "log.hpp"
@@ -28,10 +29,29 @@ public:
     std::array<std::byte, 20> sha1(Bytes bytes) override { return default_crypto().sha1(bytes); }
     std::string base64(Bytes bytes) override { return default_crypto().base64(bytes); }
 
+    tls::Provider* tls() override { return has_tls ? library_.tls() : nullptr; }
+
     bool broken = false;
+    bool has_tls = false;  ///< A library that is none; without it wss URLs are refused.
 
 private:
     Random random_;
+    FakeTls library_;
+};
+
+/// Memory as it comes from the system, unless it does not.
+class FailingPool final : public BufferPool {
+public:
+    explicit FailingPool(std::uint64_t seed) : random_(seed) {}
+    std::byte* take(std::size_t size) noexcept override;
+    void give(std::byte* memory, std::size_t size) noexcept override;
+
+    double failures = 0;                                    ///< The chance of each.
+    [[nodiscard]] std::size_t out() const { return out_; }  ///< Bytes that were not given back.
+
+private:
+    Random random_;
+    std::size_t out_ = 0;
 };
 
 /// The network as the driver sees it. Answers come later, never before the call returns.
@@ -48,7 +68,8 @@ public:
 
 class Client {
 public:
-    Client(Schedule& schedule, Network& network, Config config);
+    /// `pooled`: the core has a pool of memory, `pool`.
+    Client(Schedule& schedule, Network& network, Config config, bool pooled = false);
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
@@ -72,6 +93,8 @@ public:
     void resume();
 
     std::vector<Entry> log;
+    /// Off: an entry stays only as long as the user's handler runs.
+    void keep_log(bool keep) { keep_log_ = keep; }
     std::function<void(const Entry&)> on_event;
     [[nodiscard]] State state() const { return core_.state(); }
     [[nodiscard]] Stats stats() const { return core_.stats(); }
@@ -87,12 +110,13 @@ public:
 
     DriverFaults faults;
     SeededCrypto crypto;
+    FailingPool pool;
     /// Called after every call of the core that the driver makes, with its number from 1. It may call anything above.
     std::function<void(std::uint64_t)> after_step;
     /// Called while bytes of `tx` are lent. It may call what belongs to the group `send`; events are taken behind it.
     std::function<void()> while_lent;
     /// Called for everything that `send` and `send_part` accept, in the order in which the core got it.
-    std::function<void(Opcode, std::string_view payload, bool fin)> on_accepted;
+    std::function<void(Opcode, std::string_view payload, bool fin, const SendOptions&)> on_accepted;
     [[nodiscard]] std::uint64_t steps() const { return steps_; }
     /// Lookups, attempts and connections that the core has neither finished nor given up.
     [[nodiscard]] std::size_t open_ids() const { return lookups_.size() + sockets_.size(); }
@@ -135,7 +159,9 @@ private:
     void read_end(StreamId id);
     void spurious_calls();
     /// The call must not change anything.
-    void expect_nothing(const char* what, const std::function<void()>& call);
+    template <class Call>
+    void expect_nothing(const char* what, const Call& call);
+    void trace_event(const Entry& entry);
     [[nodiscard]] std::size_t some(std::size_t available, std::size_t limit);
     [[nodiscard]] Socket* connected(StreamId id);
 
@@ -152,6 +178,7 @@ private:
     std::optional<TimePoint> deadline_;  ///< That `timer_` was made from.
     std::optional<TimePoint> timer_;
     std::uint64_t steps_ = 0;
+    bool keep_log_ = true;
     bool paused_ = false;
     bool pumping_ = false;
     bool dirty_ = false;

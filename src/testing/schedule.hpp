@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,12 +10,13 @@
 #include <vector>
 
 #include <tern/core.hpp>
+#include <tern/testing/network.hpp>
 
 #include "random.hpp"
 
 namespace tern::sim {
 
-using Duration = TimePoint::duration;
+using testing::Duration;
 
 class Schedule {
 public:
@@ -42,6 +42,9 @@ public:
 
     /// Something happened. Two runs of one seed have the same hash.
     void trace(std::string_view what, std::uint64_t a = 0, std::uint64_t b = 0, std::string_view content = {});
+    /// A line for readers, which is not part of the hash.
+    void note(std::string_view line);
+    [[nodiscard]] bool keeps_trace() const { return keep_trace_; }
     [[nodiscard]] std::uint64_t trace_hash() const { return hash_; }
     void keep_trace(bool keep) { keep_trace_ = keep; }
     /// The last lines, if they are kept.
@@ -52,11 +55,24 @@ public:
     [[nodiscard]] const std::vector<std::string>& offences() const { return offences_; }
 
 private:
+    struct Action {
+        TimePoint when;
+        std::uint64_t order = 0;
+        std::function<void()> what;
+
+        /// Of two, the one that runs later; the heap has the other in front.
+        bool operator<(const Action& other) const {
+            return std::pair(when, order) > std::pair(other.when, other.order);
+        }
+    };
+    void mix(std::string_view bytes);
+    void mix(std::uint64_t value);
+
     std::uint64_t seed_;
     Random random_;
     TimePoint now_ = TimePoint(std::chrono::hours(1000));
     std::uint64_t order_ = 0;
-    std::map<std::pair<TimePoint, std::uint64_t>, std::function<void()>> actions_;
+    std::vector<Action> actions_;  ///< A heap, the next one first.
     std::uint64_t hash_ = 0xcbf29ce484222325u;
     bool keep_trace_ = false;
     std::vector<std::string> lines_;

@@ -1,7 +1,10 @@
 #include "client.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -33,14 +36,46 @@ bool SeededCrypto::random_bytes(std::span<std::byte> out) {
     return true;
 }
 
-Client::Client(Schedule& schedule, Network& network, Config config)
+std::byte* FailingPool::take(std::size_t size) noexcept {
+    if (failures > 0 && random_.chance(failures)) return nullptr;
+    auto* const memory = static_cast<std::byte*>(std::malloc(size));
+    if (memory != nullptr) out_ += size;
+    return memory;
+}
+
+void FailingPool::give(std::byte* memory, std::size_t size) noexcept {
+    out_ -= size;
+    std::free(memory);
+}
+
+Client::Client(Schedule& schedule, Network& network, Config config, bool pooled)
     // The keys come from a stream of their own, so that faults do not change them.
     : crypto(schedule.seed() ^ 0x5eed5eed5eed5eedu),
+      pool(schedule.seed() ^ 0x900Fu),
       schedule_(schedule),
       network_(network),
       config_(config),
-      core_(std::move(config), crypto),
+      core_(std::make_shared<const Config>(std::move(config)), crypto, pooled ? &pool : nullptr),
       judge_(config_.limits.max_message_size) {}
+
+template <class Call>
+void Client::expect_nothing(const char* what, const Call& call) {
+    const auto deadline = core_.deadline();
+    if (deadline && *deadline <= schedule_.now()) {
+        call();  // what is due may happen now; the timer is late
+        return pump();
+    }
+    const auto before = numbers(core_.stats());
+    call();
+    Command command;
+    if (core_.deadline() != deadline) schedule_.offence(std::string(what) + " moved the deadline");
+    if (numbers(core_.stats()) != before) schedule_.offence(std::string(what) + " changed the numbers");
+    if (core_.next(command)) {
+        schedule_.offence(std::string(what) + " made a command");
+        carry_out(command);
+    }
+    if (at_rest() && core_.next(event_)) schedule_.offence(std::string(what) + " made an event");
+}
 
 // --- the user ------------------------------------------------------------------------------------------------------
 
@@ -66,6 +101,7 @@ void Client::stop() {
 }
 
 void Client::reconnect_now() {
+    judge_.on_reconnect_now();
     core_.reconnect_now(schedule_.now());
     schedule_.trace("reconnect_now");
     pump();
@@ -81,7 +117,7 @@ std::error_code Client::refresh() {
 std::error_code Client::send(Opcode opcode, std::string_view payload, const SendOptions& options) {
     const std::error_code error = core_.send(opcode, as_bytes(payload), options);
     schedule_.trace("send", static_cast<std::uint64_t>(error.value()), payload.size());
-    if (!error && on_accepted) on_accepted(opcode, payload, true);
+    if (!error && on_accepted) on_accepted(opcode, payload, true, options);
     pump();
     return error;
 }
@@ -89,7 +125,7 @@ std::error_code Client::send(Opcode opcode, std::string_view payload, const Send
 std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, const SendOptions& options) {
     const std::error_code error = core_.send_part(opcode, as_bytes(payload), fin, options);
     schedule_.trace("send_part", static_cast<std::uint64_t>(error.value()), payload.size());
-    if (!error && on_accepted) on_accepted(opcode, payload, fin);
+    if (!error && on_accepted) on_accepted(opcode, payload, fin, options);
     pump();
     return error;
 }
@@ -157,6 +193,9 @@ std::size_t Client::unread() const {
 void Client::step(std::string_view what, std::uint64_t a, std::uint64_t b, std::string_view content) {
     schedule_.trace(what, a, b, content);
     ++steps_;
+    if (const std::size_t ceiling = config_.limits.max_memory; ceiling != 0 && core_.stats().memory > ceiling) {
+        schedule_.offence("more memory than max_memory: " + std::to_string(core_.stats().memory));
+    }
     if (after_step) after_step(steps_);
 }
 
@@ -250,15 +289,31 @@ bool Client::take_events() {
         any = true;
         --events_left_;
         if (std::string wrong = judge_.judge(event_); !wrong.empty()) schedule_.offence("event: " + wrong);
-        log.push_back(copy_of(event_, schedule_.now()));
-        const Entry entry = log.back();
+        const Entry& entry = log.emplace_back(copy_of(event_, schedule_.now()));
         if (entry.is_final() && core_.state() != State::idle && !judge_.start_pending()) {
             schedule_.offence("the last event, but the state is " + std::string(state_name(core_.state())));
         }
-        step("event", static_cast<std::uint64_t>(entry.kind), entry.bytes.size(), describe(entry));
-        if (on_event) on_event(entry);
+        trace_event(entry);
+        step("event", static_cast<std::uint64_t>(entry.kind), entry.bytes.size());
+        if (const auto listener = on_event) listener(entry);  // which may replace itself
+        if (!keep_log_) log.clear();
     }
     return any;
+}
+
+/// Everything of it goes into the hash; the text is made for readers only.
+void Client::trace_event(const Entry& entry) {
+    const auto number = [](auto value) { return static_cast<std::uint64_t>(value); };
+    schedule_.trace(event_name(entry.kind), number(entry.opcode) << 32u | entry.attempt, number(entry.delay.count()),
+                    entry.bytes);
+    if (entry.error) {
+        schedule_.trace("error", number(entry.error.code.value()), number(entry.error.native), entry.error.detail);
+    }
+    if (entry.kind == Event::Kind::fate) schedule_.trace("fate", entry.number, number(entry.fate));
+    if (entry.kind == Event::Kind::closed || entry.kind == Event::Kind::closing) {
+        schedule_.trace("close", number(entry.close.code), number(entry.close.sent_code), entry.close.reason);
+    }
+    if (schedule_.keeps_trace()) schedule_.note(describe(entry));
 }
 
 void Client::later() {
@@ -268,10 +323,11 @@ void Client::later() {
 
 bool Client::flush() {
     bool any = false;
-    std::vector<StreamId> ids;
-    for (const auto& [id, socket] : sockets_) ids.push_back(id);
-    for (const StreamId id : ids) {
+    // What happens meanwhile may add and remove sockets.
+    for (auto next = sockets_.begin(); next != sockets_.end();) {
+        const StreamId id = next->first;
         while (flush(id)) any = true;
+        next = sockets_.upper_bound(id);
     }
     return any;
 }
@@ -280,9 +336,10 @@ bool Client::flush() {
 bool Client::flush(StreamId id) {
     Socket* socket = connected(id);
     if (socket == nullptr || socket->write_failed) return false;
-    std::vector<Bytes> pieces(faults.tx_pieces);
-    pieces.resize(core_.tx(id, pieces));
-    if (pieces.empty()) return false;
+    std::array<Bytes, 16> places;
+    const std::size_t count = core_.tx(id, std::span(places).first(std::min(faults.tx_pieces, places.size())));
+    if (count == 0) return false;
+    const std::span<const Bytes> pieces = std::span(places).first(count);
     if (socket->half_closed) schedule_.offence("bytes to send behind a half_close");
 
     Pipe& up = socket->wire->up;
@@ -469,23 +526,11 @@ void Client::spurious_calls() {
         });
     }
     const auto deadline = core_.deadline();
-    if (at_rest() && (!deadline || *deadline > now) && schedule_.random().chance(faults.spurious_timeout)) {
+    // What a connection has to hold back counts as a sign of life, which moves the deadline.
+    const bool held = sockets_.size() > 1 || (judge_.switched() && config_.delivery == Delivery::chunks);
+    if (at_rest() && !held && (!deadline || *deadline > now) && schedule_.random().chance(faults.spurious_timeout)) {
         expect_nothing("an on_timeout before its time", [&] { core_.on_timeout(now); });
     }
-}
-
-void Client::expect_nothing(const char* what, const std::function<void()>& call) {
-    const auto deadline = core_.deadline();
-    const auto before = numbers(core_.stats());
-    call();
-    Command command;
-    if (core_.deadline() != deadline) schedule_.offence(std::string(what) + " moved the deadline");
-    if (numbers(core_.stats()) != before) schedule_.offence(std::string(what) + " changed the numbers");
-    if (core_.next(command)) {
-        schedule_.offence(std::string(what) + " made a command");
-        carry_out(command);
-    }
-    if (at_rest() && core_.next(event_)) schedule_.offence(std::string(what) + " made an event");
 }
 
 }  // namespace tern::sim

@@ -115,23 +115,23 @@ std::string accept_key(std::string_view key) {
 // --- UTF-8 ---------------------------------------------------------------------------------------------------------
 
 bool Utf8Check::add(std::string_view bytes) {
-    for (const char c : bytes) {
-        if (!valid_) return false;
-        pending_ += c;
-        const unsigned first = byte_at(pending_, 0);
-        const std::size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-        valid_ = length != 0 && first < 0xf5;
-        if (pending_.size() == 2) {
+    for (std::size_t i = 0; i < bytes.size() && valid_; ++i) {
+        const unsigned byte = byte_at(bytes, i);
+        if (seen_ == 0) {
+            if (byte < 0x80) continue;
+            first_ = byte;
+            length_ = byte < 0xc2 ? 0 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
+            valid_ = length_ != 0;
+        } else if (seen_ == 1) {
             // Table 3-7 of the Unicode standard: the second byte rules out overlong forms, surrogates and too large
             // numbers.
-            const unsigned second = byte_at(pending_, 1);
-            const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-            const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-            valid_ = valid_ && second >= low && second <= high;
-        } else if (pending_.size() > 2) {
-            valid_ = valid_ && (byte_at(pending_, pending_.size() - 1) & 0xc0u) == 0x80u;
+            const unsigned low = first_ == 0xe0 ? 0xa0 : first_ == 0xf0 ? 0x90 : 0x80;
+            const unsigned high = first_ == 0xed ? 0x9f : first_ == 0xf4 ? 0x8f : 0xbf;
+            valid_ = byte >= low && byte <= high;
+        } else {
+            valid_ = (byte & 0xc0u) == 0x80u;
         }
-        if (valid_ && pending_.size() == length) pending_.clear();
+        if (++seen_ == length_) seen_ = 0;
     }
     return valid_;
 }

@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
+
+#include <tern/testing/network.hpp>
 
 #include "schedule.hpp"
 
@@ -12,26 +13,8 @@ namespace tern::sim {
 
 inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
-/// How a connection dies in the middle of what the server says.
-struct Cut {
-    std::size_t after = 0;  ///< So many bytes arrive.
-    bool reset = false;     ///< RST instead of FIN.
-};
-
-/// One way for bytes, twice a connection.
-struct Link {
-    Duration delay = std::chrono::milliseconds(10);
-    std::uint64_t bytes_per_second = 0;  ///< 0: no limit.
-    std::size_t capacity = 256u << 10u;  ///< Written, and not known to be read yet; the buffers of both kernels.
-    std::size_t segment = 16u << 10u;    ///< Arrives at once.
-    bool random_segments = false;        ///< Segments of 1 to `segment` bytes.
-    double coalesce = 0;                 ///< The chance that segments that have arrived are read as one.
-    Duration jitter{0};                  ///< Added to `delay`, 0 to this much; the order is kept.
-
-    // Only from the server to the client.
-    double flip = 0;  ///< The chance of a byte to have one of its bits flipped.
-    std::optional<Cut> cut;
-};
+using testing::Cut;
+using testing::Link;
 
 /// How the operating system and the driver treat the core: all of this is allowed.
 struct DriverFaults {

@@ -27,9 +27,12 @@ public:
     }
     bool chance(double probability) noexcept { return static_cast<double>(next() >> 11u) * 0x1.0p-53 < probability; }
     std::string bytes(std::size_t size) {
-        std::string out;
-        out.reserve(size);
-        while (out.size() < size) out += static_cast<char>(next() & 0xffu);
+        std::string out(size, '\0');
+        for (std::size_t at = 0; at < size;) {
+            std::uint64_t word = next();
+            for (const std::size_t end = at + 8 < size ? at + 8 : size; at < end; ++at, word >>= 8u)
+                out[at] = static_cast<char>(word & 0xffu);
+        }
         return out;
     }
 

@@ -10,6 +10,7 @@
 #include "link.hpp"
 #include "reference_codec.hpp"
 #include "schedule.hpp"
+#include "tunnel.hpp"
 
 namespace tern::sim {
 
@@ -73,6 +74,10 @@ public:
     /// Stops reading from the socket: a zero window after a while.
     void pause() { reading_ = false; }
     void resume();
+    /// Something waits for room in the window.
+    [[nodiscard]] bool writing() const { return sent_ < outgoing_.size() && !wire_.down.ended(); }
+    /// TLS or a proxy that the client came through.
+    [[nodiscard]] const Tunnel& tunnel() const { return tunnel_; }
     [[nodiscard]] Wire& wire() { return wire_; }
     [[nodiscard]] Schedule& schedule() { return schedule_; }
 
@@ -106,6 +111,7 @@ private:
     Schedule& schedule_;
     Wire& wire_;
     std::string head_;
+    Tunnel tunnel_;
     FrameReader reader_;
     bool offended_ = false;
     Message message_;

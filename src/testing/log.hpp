@@ -46,10 +46,14 @@ public:
     explicit EventJudge(std::size_t max_message_size) : max_message_size_(max_message_size) {}
 
     void on_start() { ++starts_; }
+    /// Attempts are counted anew.
+    void on_reconnect_now() { counts_anew_ = 2; }
     /// What is wrong with it; empty if nothing is.
     [[nodiscard]] std::string judge(const Event& event);
     /// A start that no event tells of yet.
     [[nodiscard]] bool start_pending() const { return starts_ > 0; }
+    /// Two connections may have something to deliver, and one of them has to wait for the other.
+    [[nodiscard]] bool switched() const { return switched_; }
     [[nodiscard]] bool ended() const { return stage_ == Stage::idle; }
 
 private:
@@ -64,9 +68,12 @@ private:
     std::uint32_t starts_ = 0;  ///< Whose first event has not come yet.
     Stage stage_ = Stage::idle;
     std::uint32_t attempt_ = 0;
-    bool opened_ = false;            ///< A connection was open since the last attempt was announced.
+    /// Announced attempts whose number may begin anew: since a connection was open, and one more, because its successor
+    /// can have been under way when it ended.
+    unsigned counts_anew_ = 0;
     std::set<std::uint64_t> fates_;  ///< Messages whose fate is known.
 
+    bool switched_ = false;  ///< The open connection took the place of another.
     bool in_message_ = false;
     bool may_cut_ = false;
     std::size_t message_size_ = 0;

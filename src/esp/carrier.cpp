@@ -1,6 +1,7 @@
 #include "carrier.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -57,6 +58,21 @@ private:
     std::vector<std::unique_ptr<Loop>> loops_;
 };
 
+/// Clients with the same settings share one copy of them, and with it what TLS needs; URLs and headers are not among
+/// them. Those that were in use last are known.
+std::shared_ptr<const Config> shared_config(Config config) {
+    static std::mutex mutex;
+    static auto* const recent = new std::array<std::weak_ptr<const Config>, 4>;
+    const std::lock_guard lock(mutex);
+    for (const auto& each : *recent) {
+        if (auto same = each.lock(); same != nullptr && *same == config) return same;
+    }
+    auto added = std::make_shared<const Config>(std::move(config));
+    std::rotate(recent->rbegin(), recent->rbegin() + 1, recent->rend());
+    recent->front() = added;
+    return added;
+}
+
 Client make_client(std::shared_ptr<const Config> config, bool own_task) {
     return own_task ? Client(std::move(config)) : SharedLoops::all().make_client(std::move(config));
 }
@@ -94,7 +110,7 @@ std::shared_ptr<Carrier::Watch> Carrier::watch_of_thread() {
 
 Carrier::Carrier(Config config, bool own_task)
     : grave_(own_task ? std::make_shared<Grave>() : nullptr),
-      client_(make_client(std::make_shared<const Config>(std::move(config)), own_task)) {
+      client_(make_client(shared_config(std::move(config)), own_task)) {
     if (own_task) ++own_tasks();
 }
 

@@ -158,6 +158,18 @@ public:
     /// While no connection is open it ends the attempt. Errors: `invalid_close_code`, `invalid_close_reason` (over 123
     /// bytes or not UTF-8), `not_connected` (idle), `already_closing`.
     std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// The same for an open connection, but the client stays alive: `on_close` says that it will reconnect, and another
+    /// attempt follows as if the connection had been lost. Errors: `invalid_close_code`, `invalid_close_reason`,
+    /// `not_connected`, `already_closing`.
+    std::error_code reopen(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// Drops the connection, without a Close frame, as if the network had (`connection_lost`), and returns at once;
+    /// what has been received is still delivered, and another attempt follows as `Config::reconnect` says. For a
+    /// program that knows from elsewhere that the peer is dead. Errors: `not_connected`.
+    std::error_code abort();
+    /// These instead of `reconnect.min_delay` and `reconnect.max_delay`, until the client ends; from 0 to a year, the
+    /// same twice is a fixed delay. A wait that is going on is measured anew from its beginning. Errors:
+    /// `not_connected` (idle), `invalid_config`.
+    std::error_code set_reconnect_delays(std::chrono::milliseconds min, std::chrono::milliseconds max);
     /// The network has changed (another interface, a resume from sleep): a wait for the next attempt ends now, delays
     /// begin small again, and an open connection is asked for a sign of life, with the deadline of the keepalive.
     void reconnect_now();

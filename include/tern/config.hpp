@@ -42,6 +42,8 @@ struct Timeouts {
     /// How long `Client::stop()` and the destructor leave for queued messages and the closing handshake before they
     /// drop the connection.
     std::chrono::milliseconds stop{2'000};
+
+    bool operator==(const Timeouts&) const = default;
 };
 
 /// What the peer may make us keep, in bytes unless said.
@@ -58,6 +60,8 @@ struct Limits {
     /// waits to be sent, handshakes, TLS (docs/guide.md has the sum). Reaching it refuses a send (`send_queue_full`),
     /// or ends the connection (`memory_limit`, 1009). 0: no ceiling.
     std::size_t max_memory = 0;
+
+    bool operator==(const Limits&) const = default;
 };
 
 /// Own pings, and how a dead link is noticed.
@@ -67,6 +71,8 @@ struct Keepalive {
     /// How long the peer may stay silent after the ping; at least 1 ms. Every byte that arrives counts as a sign of
     /// life, because a pong can be stuck behind a large message; so does every byte that a full link takes again.
     std::chrono::milliseconds pong_timeout{20'000};
+
+    bool operator==(const Keepalive&) const = default;
 };
 
 /// Another class than the table's for some endings. Fields that are set have to match, all of them.
@@ -75,6 +81,8 @@ struct RetryRule {
     int status = 0;      ///< Of a refusal (HTTP). 0: any.
     CloseCode close{0};  ///< In the peer's Close. 0: any, and none.
     Retry retry = Retry::backoff;
+
+    bool operator==(const RetryRule&) const = default;
 };
 
 /// What happens when a connection is lost or cannot be made. What another attempt cannot mend is final at once;
@@ -102,6 +110,8 @@ struct Reconnect {
     /// When the peer says that it goes away (1001) or restarts (1012), connect anew at once and go on there without a
     /// `closed` event in between (`switched`).
     bool make_before_break = true;
+
+    bool operator==(const Reconnect&) const = default;
 };
 
 /// What becomes of messages that are sent while no connection is open.
@@ -116,12 +126,16 @@ struct OfflineQueue {
     std::size_t max_bytes = 0;
     Full when_full = Full::reject;
     std::chrono::milliseconds expire_after{0};  ///< Older messages are dropped. 0: never.
+
+    bool operator==(const OfflineQueue&) const = default;
 };
 
 /// Marks in the bytes that wait to be sent.
 struct WaterMarks {
     std::size_t high = 1u << 20u;  ///< From here on: event `congested`. 0: never.
     std::size_t low = 0;           ///< Down to here, after it was congested or the kernel had refused: `writable`.
+
+    bool operator==(const WaterMarks&) const = default;
 };
 
 /// The variables of the environment that name proxies.
@@ -149,6 +163,8 @@ struct TcpKeepalive {
     std::chrono::seconds idle{0};  ///< Of silence before the first probe. 0: no probes.
     std::chrono::seconds interval{10};
     int count = 3;  ///< Probes without an answer that end the connection.
+
+    bool operator==(const TcpKeepalive&) const = default;
 };
 
 /// How sockets are made.
@@ -164,6 +180,8 @@ struct Socket {
     /// Buffers of the kernel (SO_SNDBUF, SO_RCVBUF), in bytes. 0: the system's, which grow by themselves.
     int send_buffer = 0;
     int receive_buffer = 0;
+
+    bool operator==(const Socket&) const = default;
 };
 
 /// An address for a name, without asking a name server.
@@ -171,6 +189,8 @@ struct HostAddress {
     std::string host;
     std::uint16_t port = 0;
     std::string address;  ///< An address literal.
+
+    bool operator==(const HostAddress&) const = default;
 };
 
 /// Certificates or a key, and where they are.
@@ -190,6 +210,8 @@ struct TlsSource {
     [[nodiscard]] static TlsSource der(std::string bytes) { return {Kind::der, std::move(bytes)}; }
     [[nodiscard]] static TlsSource file(std::string name) { return {Kind::file, std::move(name)}; }
     [[nodiscard]] static TlsSource folder(std::string name) { return {Kind::folder, std::move(name)}; }
+
+    bool operator==(const TlsSource&) const = default;
 };
 
 /// How much of the server's certificate is checked.
@@ -225,6 +247,8 @@ struct Tls {
     bool resume = true;
     /// Append the secrets of every connection to this file, for Wireshark. Whoever can read it can read the connection.
     std::string key_log_file;
+
+    bool operator==(const Tls&) const = default;
 };
 
 /// One offer of permessage-deflate (RFC 7692 section 7.1).
@@ -239,6 +263,8 @@ struct CompressionOffer {
     /// Ours do, unless the server wants less: 9 to 15. A server that wants 8 fails the handshake, because zlib cannot
     /// compress with so small a window.
     int client_window_bits = 15;
+
+    bool operator==(const CompressionOffer&) const = default;
 };
 
 /// Compression of messages by permessage-deflate (RFC 7692). docs/compression.md says what it costs and when not to use
@@ -259,6 +285,8 @@ struct Compression {
     /// it the connection fails with `compression_ratio`. 0: no limit but `limits.max_message_size`, which counts what
     /// has been inflated.
     std::uint32_t max_ratio = 0;
+
+    bool operator==(const Compression&) const = default;
 };
 
 /// What one attempt uses in place of the fields of the same names in `Config`.
@@ -329,6 +357,9 @@ struct Config {
 
     /// Is told what happens inside; null: nobody is. See trace.hpp.
     std::shared_ptr<Tracer> tracer;
+
+    /// The same settings, and the same tracer.
+    bool operator==(const Config&) const = default;
 };
 
 }  // namespace tern

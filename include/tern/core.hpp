@@ -223,6 +223,13 @@ public:
     /// received is delivered until its end. When it cannot be made (`switch_failed`) the old one stays, and another
     /// attempt follows as `Config::reconnect` says. Errors: `not_connected`.
     std::error_code refresh(TimePoint now);
+    /// The open or closing connection ends at once, without a Close frame, as if the network had ended it
+    /// (`connection_lost`): what has been received is delivered, and another attempt follows as `Config::reconnect`
+    /// says. Errors: `not_connected`.
+    std::error_code abort(TimePoint now);
+    /// These instead of `reconnect.min_delay` and `reconnect.max_delay`, until the life ends. A wait that is going on
+    /// is measured anew from its beginning. Errors: `not_connected` when idle, `invalid_config`.
+    std::error_code set_reconnect_delays(std::chrono::milliseconds min, std::chrono::milliseconds max, TimePoint now);
 
     /// The steps of `send` and `send_part`, whose errors `finish` has; see `Outgoing`. A message that is refused may be
     /// finished again later, or begun again after `give_up`. Group `send`.
@@ -243,6 +250,9 @@ public:
     /// a Close without a body. Before the connection is open it ends the attempt. Call `settle` soon after it. Group
     /// `send`.
     [[nodiscard]] std::error_code close(CloseCode code = CloseCode::normal, std::string_view reason = {});
+    /// The same for an open connection, but the life goes on: behind its end another attempt follows, as if it had been
+    /// lost. Errors: those of `close`, and `not_connected` when none is open. Group `send`.
+    [[nodiscard]] std::error_code reopen(CloseCode code = CloseCode::normal, std::string_view reason = {});
 
     // --- what the world reports ------------------------------------------------------------------------------------
 

@@ -100,6 +100,8 @@ TERN_API std::string duration_text(std::chrono::microseconds duration);
 struct Header {
     std::string name;
     std::string value;
+
+    bool operator==(const Header&) const = default;
 };
 
 /// The server's answer to the upgrade request.

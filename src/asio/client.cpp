@@ -369,6 +369,11 @@ std::error_code Client::send_part(Opcode opcode, Bytes bytes, bool fin, const Se
     return impl_->send_part(opcode, bytes, fin, options);
 }
 std::error_code Client::drain(std::chrono::milliseconds limit) { return impl_->drain(limit); }
+std::error_code Client::reopen(CloseCode code, std::string_view reason) { return impl_->reopen(code, reason); }
+std::error_code Client::abort() { return impl_->abort(); }
+std::error_code Client::set_reconnect_delays(std::chrono::milliseconds min, std::chrono::milliseconds max) {
+    return impl_->set_reconnect_delays(min, max);
+}
 void Client::reconnect_now() { impl_->reconnect_now(); }
 std::error_code Client::refresh() { return impl_->refresh(); }
 void Client::pause() { impl_->pause(true); }

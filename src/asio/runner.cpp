@@ -89,6 +89,8 @@ Error Runner::start(StartMode mode) {
     start_ = mode;
     prepare_attempts_ = prepared;
     drop_at_.reset();
+    abort_ = false;
+    delays_.reset();
     on_start(mode);
     post_pump();
     return {};
@@ -222,6 +224,30 @@ std::error_code Runner::close(CloseCode code, std::string_view reason) {
     const std::error_code error = core_.close(code, reason);
     if (!error) post_pump();
     return error;
+}
+
+std::error_code Runner::reopen(CloseCode code, std::string_view reason) {
+    const Lock lock(mutex_);
+    const std::error_code error = start_ ? Errc::not_connected : core_.reopen(code, reason);
+    if (!error) post_pump();
+    return error;
+}
+
+std::error_code Runner::abort() {
+    const Lock lock(mutex_);
+    if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
+    abort_ = true;
+    post_pump();
+    return {};
+}
+
+std::error_code Runner::set_reconnect_delays(std::chrono::milliseconds min, std::chrono::milliseconds max) {
+    if (min.count() < 0 || max < min || max != bounded(max)) return Errc::invalid_config;
+    const Lock lock(mutex_);
+    if (!running_) return Errc::not_connected;
+    delays_ = std::make_unique<Delays>(Delays{min, max});
+    post_pump();
+    return {};
 }
 
 void Runner::begin_stop(std::chrono::milliseconds limit) {
@@ -379,6 +405,10 @@ void Runner::follow_intents(TimePoint now) {
         core_.stop(now);
     }
     if (std::exchange(reconnect_now_, false)) core_.reconnect_now(now);
+    if (const auto delays = std::exchange(delays_, nullptr)) {
+        static_cast<void>(core_.set_reconnect_delays(delays->min, delays->max, now));
+    }
+    if (std::exchange(abort_, false)) static_cast<void>(core_.abort(now));
     if (std::exchange(refresh_, false)) static_cast<void>(core_.refresh(now));
 }
 

@@ -45,6 +45,9 @@ public:
     /// Waits until at most `left` bytes are queued. Any thread; on the loop's own it waits for the kernel itself.
     std::error_code flush_until(TimePoint deadline, std::size_t left);
     std::error_code close(CloseCode code, std::string_view reason);
+    std::error_code reopen(CloseCode code, std::string_view reason);
+    std::error_code abort();
+    std::error_code set_reconnect_delays(std::chrono::milliseconds min, std::chrono::milliseconds max);
     /// Waits until the kernel has everything; `call_timeout`, `not_connected`, `would_deadlock`.
     std::error_code drain(std::chrono::milliseconds limit);
     void reconnect_now();
@@ -174,6 +177,12 @@ private:
     std::optional<TimePoint> drop_at_;
     bool reconnect_now_ = false;
     bool refresh_ = false;
+    bool abort_ = false;
+    struct Delays {
+        std::chrono::milliseconds min;
+        std::chrono::milliseconds max;
+    };
+    std::unique_ptr<Delays> delays_;
     std::atomic<bool> paused_ = false;
 
     bool retired_ = false;

@@ -99,6 +99,12 @@ std::string command_text(const Command& command) {
     return "unknown";
 }
 
+std::error_code check_close(CloseCode code, std::string_view reason) {
+    if (code != CloseCode::no_status && !is_sendable(code)) return Errc::invalid_close_code;
+    const std::size_t room = code == CloseCode::no_status ? 0 : core::max_control_payload - 2;
+    return reason.size() > room || !core::is_utf8(as_bytes(reason)) ? Errc::invalid_close_reason : std::error_code();
+}
+
 struct Endpoint {
     std::string text;
     core::Url url;
@@ -143,12 +149,15 @@ public:
     void stop(TimePoint now);
     void reconnect_now(TimePoint now);
     std::error_code refresh(TimePoint now);
+    std::error_code abort(TimePoint now);
+    std::error_code set_reconnect_delays(milliseconds min, milliseconds max, TimePoint now);
 
     void begin(Outgoing& outgoing);
     std::error_code finish(Outgoing& outgoing);
     std::error_code ping(Bytes payload);
     std::error_code pong(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
+    std::error_code reopen(CloseCode code, std::string_view reason);
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
@@ -185,6 +194,7 @@ private:
     };
 
     void begin_attempt(TimePoint now);
+    void wait_for_attempt(TimePoint now, milliseconds delay);
     void update(TimePoint now);
     void update_attempt(TimePoint now);
     void attempt_failed(Error error, TimePoint now);
@@ -239,6 +249,7 @@ private:
 
     bool alive_ = false;
     core::TimerTable<Timer> timers_;
+    TimePoint wait_began_;  ///< For the next attempt.
     core::Fifo<std::unique_ptr<Lifecycle>> lifecycle_;
     std::unique_ptr<Lifecycle> current_;  ///< What the last event refers to.
 
@@ -252,6 +263,7 @@ private:
 
     // Group `send`.
     bool close_requested_ = false;
+    bool reopening_ = false;  ///< We close, and want another connection.
     std::uint64_t last_number_ = 0;
     std::unique_ptr<Backlog> backlog_;
     core::Fates fates_;  ///< Of which the user has not been told; `settle` passes them on.
@@ -280,6 +292,7 @@ Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
     mode_ = mode;
     supervisor_.emplace(config_->reconnect, endpoints_.size(), common_.crypto, now);
     close_requested_ = false;
+    reopening_ = false;
     begin_attempt(now);
     update(now);
     return {};
@@ -312,6 +325,23 @@ std::error_code ClientCore::Impl::refresh(TimePoint now) {
     if (!usable()) return Errc::not_connected;
     begin_switch(now);
     update(now);
+    return {};
+}
+
+std::error_code ClientCore::Impl::abort(TimePoint now) {
+    if (!link_) return Errc::not_connected;
+    on_end(link_.stream, Error(Errc::connection_lost, Phase::open, "dropped by this side"), now);
+    return {};
+}
+
+std::error_code ClientCore::Impl::set_reconnect_delays(milliseconds min, milliseconds max, TimePoint now) {
+    if (min.count() < 0 || max < min || max > longest) return Errc::invalid_config;
+    if (!alive_) return Errc::not_connected;
+    supervisor_->set_delays(min, max);
+    // A switch begins with a spread of its own.
+    if (timers_.is_set(Timer::reconnect) && !switching_) {
+        timers_.set(Timer::reconnect, std::max(now, wait_began_ + std::max(supervisor_->delay(), milliseconds(1))));
+    }
     return {};
 }
 
@@ -451,13 +481,11 @@ std::error_code ClientCore::Impl::pong(Bytes payload) {
 }
 
 std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason) {
-    if (code != CloseCode::no_status && !is_sendable(code)) return Errc::invalid_close_code;
-    const std::size_t room = code == CloseCode::no_status ? 0 : core::max_control_payload - 2;
-    if (reason.size() > room || !core::is_utf8(as_bytes(reason))) return Errc::invalid_close_reason;
+    if (const std::error_code error = check_close(code, reason)) return error;
     if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     // The peer may have begun to close. It is still worth knowing that the user wants no other connection.
-    if (link_ && link_.session().open()) {
+    if (link_ && link_.session().open() && !reopening_) {
         if (holds_back()) {
             // Whatever has been accepted goes out in front of the Close; the old connection gets no more time.
             close_requested_ = true;
@@ -465,10 +493,19 @@ std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason)
             close_requested_ = false;
         }
         if (const std::error_code error = link_.session().close(code, reason)) return error;
-    } else if (link_ && !switching_) {
+    } else if (link_ && !switching_ && !reopening_) {
         return Errc::already_closing;
     }
     close_requested_ = true;
+    return {};
+}
+
+std::error_code ClientCore::Impl::reopen(CloseCode code, std::string_view reason) {
+    if (const std::error_code error = check_close(code, reason)) return error;
+    if (!link_ || switching_) return Errc::not_connected;
+    if (close_requested_ || !link_.session().open()) return Errc::already_closing;
+    if (const std::error_code error = link_.session().close(code, reason)) return error;
+    reopening_ = true;
     return {};
 }
 
@@ -802,6 +839,11 @@ void ClientCore::Impl::begin_switch(TimePoint now) {
     const bool crowd = !link_.session().open();
     const milliseconds delay = crowd ? supervisor_->spread() : milliseconds(0);
     if (delay.count() == 0) return begin_attempt(now);
+    wait_for_attempt(now, delay);
+}
+
+void ClientCore::Impl::wait_for_attempt(TimePoint now, milliseconds delay) {
+    wait_began_ = now;
     timers_.set(Timer::reconnect, now + delay);
 }
 
@@ -815,7 +857,7 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
         event.error = std::move(error);
         event.delay = decision.delay;
         if (decision.again) {
-            timers_.set(Timer::reconnect, now + std::max(decision.delay, milliseconds(1)));
+            wait_for_attempt(now, std::max(decision.delay, milliseconds(1)));
         } else {
             switching_ = false;
         }
@@ -843,7 +885,8 @@ void ClientCore::Impl::link_ended(TimePoint now) {
 }
 
 void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
-    const bool wanted = close_requested_ || info.error.code == Condition::cancelled;
+    const bool reopening = std::exchange(reopening_, false) && !close_requested_ && info.error != Errc::stopped;
+    const bool wanted = !reopening && (close_requested_ || info.error.code == Condition::cancelled);
     const bool on_the_way = attempt_ != nullptr || timers_.is_set(Timer::reconnect);
     if (!wanted && switching_ && on_the_way && info.clean()) {
         held_ = std::move(info);
@@ -851,7 +894,8 @@ void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
     }
     const CloseCode code = info.received && info.by_peer ? info.code : CloseCode{0};
     const core::Supervisor::Decision decision =
-        wanted ? core::Supervisor::Decision() : supervisor_->on_ended(info.error, code, now);
+        wanted ? core::Supervisor::Decision()
+               : supervisor_->on_ended(reopening ? Error(Errc::connection_lost) : info.error, code, now);
     Error error = info.error;
     info.will_reconnect = decision.again;
     add_event(Event::Kind::closed).close = std::move(info);
@@ -917,7 +961,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
     }
     // A deadline in the present would make the driver spin through an attempt that fails at once.
     const milliseconds delay = std::max(decision.delay, milliseconds(1));
-    timers_.set(Timer::reconnect, now + delay);
+    wait_for_attempt(now, delay);
     Lifecycle& event = add_event(Event::Kind::reconnecting);
     event.attempt = supervisor_->next_attempt();
     event.delay = delay;
@@ -1007,6 +1051,10 @@ Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mod
 void ClientCore::stop(TimePoint now) { impl_->stop(now); }
 void ClientCore::reconnect_now(TimePoint now) { impl_->reconnect_now(now); }
 std::error_code ClientCore::refresh(TimePoint now) { return impl_->refresh(now); }
+std::error_code ClientCore::abort(TimePoint now) { return impl_->abort(now); }
+std::error_code ClientCore::set_reconnect_delays(milliseconds min, milliseconds max, TimePoint now) {
+    return impl_->set_reconnect_delays(min, max, now);
+}
 
 void ClientCore::begin(Outgoing& outgoing) { impl_->begin(outgoing); }
 std::error_code ClientCore::finish(Outgoing& outgoing) { return impl_->finish(outgoing); }
@@ -1025,6 +1073,7 @@ std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, co
 std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
 std::error_code ClientCore::pong(Bytes payload) { return impl_->pong(payload); }
 std::error_code ClientCore::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
+std::error_code ClientCore::reopen(CloseCode code, std::string_view reason) { return impl_->reopen(code, reason); }
 
 void ClientCore::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
     impl_->on_prepared(id, std::move(attempt), std::move(error), now);

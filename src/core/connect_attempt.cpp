@@ -152,7 +152,6 @@ void ConnectAttempt::update_dialer(TimePoint now) {
     times_.connect = to_microseconds(now - dialer->resolved_at());
     const std::string& path = config_->socket.unix_path;
     peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
-    link_.config = config_;
     link_.stream = dialer->stream();
     link_.dropped = false;
     link_.peer = peer_;
@@ -161,8 +160,9 @@ void ConnectAttempt::update_dialer(TimePoint now) {
                       .target = target_,
                       .tls = url_.secure ? common_.tls.get() : nullptr,
                       .proxy_tls = common_.proxy_tls.get(),
-                      .foreign = redirects_ != 0 && !same_origin(url_, start_url_)};
-    link_.connection = std::make_unique<Connection>(*config_, route, common_.crypto, now, &common_.memory);
+                      .foreign = redirects_ != 0 && !same_origin(url_, start_url_),
+                      .attempt = config_.get()};
+    link_.connection = std::make_unique<Connection>(common_.config, route, common_.crypto, now, &common_.memory);
     link_.connection->trace_as(link_.stream);
 }
 

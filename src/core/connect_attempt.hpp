@@ -43,7 +43,6 @@ struct Common {
 
 /// A connection, and by what the driver and the user know it.
 struct Link {
-    std::shared_ptr<const Config> config;  ///< The connection refers to it.
     std::unique_ptr<Connection> connection;
     StreamId stream = 0;
     bool dropped = false;  ///< The driver was told to close the stream; events may still wait to be taken.

@@ -85,7 +85,8 @@ void Connection::begin(Step step, TimePoint now) {
         case Step::tls: step_deadline_ = now + timeouts.tls; return begin_tls(route_.tls, url.host, url.port);
         case Step::upgrade:
             step_deadline_ = now + timeouts.upgrade;
-            handshaker_ = std::make_unique<Upgrade>(config_, url, crypto_, route_.foreign);
+            handshaker_ = std::make_unique<Upgrade>(route_.attempt != nullptr ? *route_.attempt : config_, url, crypto_,
+                                                    route_.foreign);
             return;
         case Step::session:
             handshakes_.release();

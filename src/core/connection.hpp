@@ -32,6 +32,8 @@ struct Route {
     tls::Context* proxy_tls = nullptr;  ///< When the proxy is reached by TLS.
     /// The user's URL was redirected to another origin: its credentials are not for this one.
     bool foreign = false;
+    /// For the upgrade, if the attempt has settings of its own; needed until that is over.
+    const Config* attempt = nullptr;
 };
 
 class Connection {

@@ -67,7 +67,12 @@ Retry retry_class(const Reconnect& config, const Error& error, CloseCode close) 
 }
 
 Supervisor::Supervisor(const Reconnect& config, std::size_t endpoints, Crypto& random, TimePoint now)
-    : config_(config), random_(random), down_since_(now), opened_(now) {
+    : config_(config),
+      shortest_(config.min_delay),
+      longest_(config.max_delay),
+      random_(random),
+      down_since_(now),
+      opened_(now) {
     for (std::size_t i = 0; i < endpoints; ++i) order_.push_back(i);
     if (config_.random_endpoints) shuffle();
 }
@@ -110,19 +115,29 @@ Supervisor::Decision Supervisor::decide(Retry retry, const Error& error, TimePoi
     if (config_.max_attempts != 0 && attempts_ >= config_.max_attempts) return {.limited = true};
     milliseconds delay{0};
     if (!(std::exchange(at_once_, false) && retry == Retry::at_once)) {
-        // The bound grows by shifting, and stops growing before it could overflow.
-        const std::uint32_t doublings = std::min(++failures_, 30u);
-        milliseconds bound = std::max(config_.min_delay, milliseconds(1));
-        for (std::uint32_t i = 0; i < doublings && bound < config_.max_delay; ++i) bound *= 2;
-        delay = draw(config_.min_delay, std::min(bound, std::max(config_.min_delay, config_.max_delay)));
+        ++failures_;
+        delay = this->delay();
         if (retry == Retry::later) delay = std::max(delay, draw(config_.min_later, config_.max_later));
         const milliseconds wanted = std::min(retry_after(error.response), config_.max_retry_after);
         // Whoever was told the same time should not come at the same moment.
-        if (wanted.count() > 0) delay = std::max(delay, wanted + draw(milliseconds(0), config_.min_delay));
+        if (wanted.count() > 0) delay = std::max(delay, wanted + draw(milliseconds(0), shortest_));
     }
     const milliseconds limit = config_.give_up_after;
     if (limit.count() != 0 && now + delay - down_since_ > limit) return {.limited = true};
     return {.again = true, .delay = delay};
+}
+
+milliseconds Supervisor::delay() {
+    // The bound grows by shifting, and stops growing before it could overflow.
+    const std::uint32_t doublings = std::min(failures_, 30u);
+    milliseconds bound = std::max(shortest_, milliseconds(1));
+    for (std::uint32_t i = 0; i < doublings && bound < longest_; ++i) bound *= 2;
+    return draw(shortest_, std::min(bound, std::max(shortest_, longest_)));
+}
+
+void Supervisor::set_delays(milliseconds shortest, milliseconds longest) noexcept {
+    shortest_ = shortest;
+    longest_ = longest;
 }
 
 /// Removes the endpoint whose turn it is. False if it was the last.

@@ -37,9 +37,13 @@ public:
     /// An attempt has failed.
     [[nodiscard]] Decision on_failed(const Error& error, TimePoint now);
     /// A delay by which many clients that were told the same do not come at the same moment.
-    [[nodiscard]] std::chrono::milliseconds spread() { return draw(std::chrono::milliseconds(0), config_.min_delay); }
+    [[nodiscard]] std::chrono::milliseconds spread() { return draw(std::chrono::milliseconds(0), shortest_); }
     /// The network has changed: what failed before says nothing any more.
     void forget_failures() noexcept { failures_ = 0; }
+    /// From now on these are the shortest and the longest delay.
+    void set_delays(std::chrono::milliseconds shortest, std::chrono::milliseconds longest) noexcept;
+    /// How long the wait would be that follows the last failure, drawn anew.
+    [[nodiscard]] std::chrono::milliseconds delay();
 
     /// Where the next attempt leads: an index into the list of endpoints.
     [[nodiscard]] std::size_t endpoint() const noexcept { return order_[turn_]; }
@@ -54,6 +58,8 @@ private:
     void shuffle();
 
     const Reconnect& config_;
+    std::chrono::milliseconds shortest_;  ///< Instead of the configuration's, because they can change.
+    std::chrono::milliseconds longest_;
     Crypto& random_;
     std::vector<std::size_t> order_;  ///< Endpoints that have not failed for good.
     std::size_t turn_ = 0;

@@ -14,6 +14,8 @@
 namespace tern::esp {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr const char* log_tag = "websocket_client";
 constexpr std::size_t default_buffer = 1024;
 constexpr std::size_t smallest_receive_buffer = 4096;
@@ -269,7 +271,16 @@ Config Options::config() const {
     config.limits.max_message_size = std::numeric_limits<std::ptrdiff_t>::max();
     config.limits.max_send_queue = std::numeric_limits<std::ptrdiff_t>::max();  // `send` waits by `send_window`
     config.keepalive.interval = std::chrono::milliseconds(0);
-    config.reconnect.enabled = false;
+    // Whatever the reason was, as the reference does it.
+    const std::chrono::milliseconds shortest = std::clamp<std::chrono::milliseconds>(reconnect_timeout, 1ms, day);
+    config.reconnect = {.enabled = auto_reconnect || close_reconnect,
+                        .min_delay = shortest,
+                        .max_delay = std::max(shortest, backoff.longest),
+                        .max_retry_after = 0ms,
+                        .max_attempts = backoff.max_attempts,
+                        .give_up_after = backoff.give_up_after,
+                        .rules = {{.retry = Retry::backoff}},
+                        .make_before_break = false};
     for (const auto& extra : extras) extra(config);
     return config;
 }

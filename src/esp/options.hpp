@@ -28,12 +28,11 @@ struct UriParts {
     static bool parse(std::string_view text, UriParts& parts);
 };
 
-/// How long until the next attempt, when tern_esp_ext.h was asked for more than a fixed delay.
+/// What tern_esp_ext.h was asked for instead of a fixed delay without end.
 struct Backoff {
-    double factor = 1;
-    std::chrono::milliseconds longest{0};
-    double jitter = 0;
-    unsigned max_attempts = 0;  ///< 0: no limit.
+    std::chrono::milliseconds longest{0};  ///< If it is more than `reconnect_timeout`, which is the shortest then.
+    unsigned max_attempts = 0;             ///< 0: no limit.
+    std::chrono::milliseconds give_up_after{0};
 };
 
 struct Options {

@@ -21,6 +21,11 @@ Service& Service::clients() {
     return *service;
 }
 
+Service& Service::graves() {
+    static auto* const service = new Service("websocket_end");
+    return *service;
+}
+
 Service::Id Service::at(Clock::time_point when, std::function<void()> what) {
     const std::lock_guard lock(mutex_);
     if (!ensure_thread()) return 0;

@@ -1,6 +1,6 @@
-// A thread that does things at their time, one after another. There are three: FreeRTOS's timers, esp_timer's, and the
-// clients' own. They begin when they are first needed and are never destroyed, because at the end of a program nobody
-// can say who still needs them.
+// A thread that does things at their time, one after another. There are four: FreeRTOS's timers, esp_timer's, the
+// clients' own, and one that waits for the end of threads. They begin when they are first needed and are never
+// destroyed, because at the end of a program nobody can say who still needs them.
 #pragma once
 
 #include <condition_variable>
@@ -27,6 +27,7 @@ public:
     static Service& timers();
     static Service& esp_timers();
     static Service& clients();
+    static Service& graves();
 
     /// Thread-safe, as are all. 0: the system has no thread to give.
     Id at(Clock::time_point when, std::function<void()> what);

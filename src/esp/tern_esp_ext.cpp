@@ -47,14 +47,11 @@ esp_err_t tern_esp_set_proxy_from_environment(esp_websocket_client_handle_t clie
 }
 
 esp_err_t tern_esp_set_backoff(esp_websocket_client_handle_t client, const tern_esp_backoff_t* backoff) {
-    if (backoff == nullptr || !(backoff->factor >= 1) || !(backoff->jitter >= 0 && backoff->jitter <= 1)) {
-        return ESP_ERR_INVALID_ARG;
-    }
+    if (backoff == nullptr) return ESP_ERR_INVALID_ARG;
     return change(client, [&](Options& options) {
-        options.backoff = {.factor = backoff->factor,
-                           .longest = std::chrono::milliseconds(backoff->max_delay_ms),
-                           .jitter = backoff->jitter,
-                           .max_attempts = backoff->max_attempts};
+        options.backoff = {.longest = std::chrono::milliseconds(backoff->max_delay_ms),
+                           .max_attempts = backoff->max_attempts,
+                           .give_up_after = std::chrono::milliseconds(backoff->give_up_after_ms)};
     });
 }
 

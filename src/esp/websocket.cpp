@@ -1,10 +1,8 @@
 #include "websocket.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <random>
 #include <shared_mutex>
 #include <unordered_map>
 #include <utility>
@@ -22,11 +20,8 @@ constexpr const char* log_tag = "websocket_client";
 constexpr auto linger = 1s;
 /// A handler that is busy when its client has to end gets so much more.
 constexpr auto grace = 1s;
-
-/// The one place that decides on which thread a client lives.
-std::shared_ptr<Client> make_client(Config config, bool /*own_task*/) {
-    return std::make_shared<Client>(std::move(config));
-}
+/// A shared thread that does not answer for so long is held up by the handler of another client.
+constexpr auto loop_patience = 500ms;
 
 }  // namespace
 
@@ -35,13 +30,14 @@ Websocket::Websocket(Options options, esp_websocket_client_handle_t handle)
 
 Websocket::~Websocket() {
     cancel_timers();
-    bury(std::move(engine_));
+    if (carrier_ != nullptr) carrier_->let_go();
 }
 
 // --- life ----------------------------------------------------------------------------------------------------------
 
 esp_err_t Websocket::start() {
     const Lock lock(mutex_);
+    if (destroyed_) return ESP_ERR_INVALID_ARG;
     if (state_ != State::idle) {
         ESP_LOGE(log_tag, "The client has started");
         return ESP_FAIL;
@@ -51,41 +47,37 @@ esp_err_t Websocket::start() {
         return ESP_FAIL;
     }
     const std::weak_ptr<Websocket> weak = weak_from_this();
-    engine_ = make_client(options_.config(), options_.own_task);
-    static_cast<void>(engine_->on_event([weak](const Event& event) {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        self->on_event(event);
-    }));
-    static_cast<void>(engine_->before_attempt(std::function<void(Attempt&)>([weak](Attempt& attempt) {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        const Lock inner(self->mutex_);
-        self->options_.prepare(attempt, self->headers_);
-    })));
-    if (const Error error = engine_->start()) {
+    auto carrier = std::make_shared<Carrier>(options_.config(), options_.own_task);
+    stop_all_at_exit(false);
+    const Error error = Carrier::start(carrier, {.on_event =
+                                                     [weak](const Event& event) {
+                                                         if (const auto self = weak.lock()) self->on_event(event);
+                                                     },
+                                                 .before_attempt =
+                                                     [weak](Attempt& attempt) {
+                                                         const auto self = weak.lock();
+                                                         if (self == nullptr) return;
+                                                         const Lock inner(self->mutex_);
+                                                         self->options_.prepare(attempt, self->headers_);
+                                                     }});
+    if (error) {
         ESP_LOGE(log_tag, "start: %s", error.message().c_str());
-        burial_ = bury(std::exchange(engine_, nullptr));
         return ESP_FAIL;
     }
+    carrier_ = std::move(carrier);
     ++life_;
     state_ = State::connecting;
     headers_ = options_.headers;
-    begun_ = stop_wanted_ = close_wanted_ = close_received_ = false;
+    begun_ = attempting_ = stop_wanted_ = close_wanted_ = close_received_ = false;
     doom_ = Doom::none;
-    failures_ = 0;
     return ESP_OK;
 }
 
 esp_err_t Websocket::begin_stop() {
-    Lock lock(mutex_);
+    const Lock lock(mutex_);
     if (state_ == State::idle) return ESP_FAIL;
     stop_wanted_ = true;
-    if (state_ == State::waiting) {
-        finish(lock);
-    } else {
-        engine_->begin_stop(0ms);
-    }
+    if (carrier_ != nullptr) carrier_->client().begin_stop(0ms);
     return ESP_OK;
 }
 
@@ -104,34 +96,31 @@ esp_err_t Websocket::stop() {
     if (Handlers::inside()) return ESP_OK;
     const Clock::time_point until = Clock::now() + patience;
     Lock lock(mutex_);
-    return wait_for_finish(lock, life, until) && wait_for_burial(lock, until) ? ESP_OK : ESP_FAIL;
+    return wait_for_finish(lock, life, until) && wait_for_grave(lock, until) ? ESP_OK : ESP_FAIL;
 }
 
 void Websocket::destroy() {
     const auto self = shared_from_this();
-    const bool was_open = connected();
     Lock lock(mutex_);
+    destroyed_ = true;
     const std::uint64_t life = life_;
-    const bool running = state_ != State::idle;
-    lock.unlock();
-    if (running) begin_stop();
-    if (!Handlers::inside()) {
-        lock.lock();
-        if (running) static_cast<void>(wait_for_finish(lock, life, Clock::time_point::max()));
-        static_cast<void>(wait_for_burial(lock, Clock::time_point::max()));
+    const bool running = finished_ < life;
+    if (running) {
         lock.unlock();
+        begin_stop();
+        lock.lock();
+    }
+    if (Handlers::inside()) {
+        // Nothing may come after this call, so what is left to be said is said now.
+        if (running && life_ == life) static_cast<void>(end_here(lock, true));
         handlers_.mute();
-        return handlers_.wait_until_quiet();
+        return;
     }
-    // Nothing may come after this call, so what is left to be said is said now.
-    lock.lock();
-    const bool finished = finished_ >= life || state_ == State::idle;
+    if (running) static_cast<void>(wait_for_finish(lock, life, Clock::time_point::max()));
+    static_cast<void>(wait_for_grave(lock, Clock::time_point::max()));
     lock.unlock();
-    if (running && !finished) {
-        if (was_open) post(WEBSOCKET_EVENT_DISCONNECTED);
-        post(WEBSOCKET_EVENT_FINISH);
-    }
     handlers_.mute();
+    handlers_.wait_until_quiet();
 }
 
 bool Websocket::destroy_on_exit() {
@@ -151,7 +140,7 @@ esp_err_t Websocket::close(CloseCode code, std::string_view text, TickType_t tic
         lock.unlock();
         return stop();
     }
-    if (const std::error_code error = engine_->close(code, text); error && error != Errc::already_closing) {
+    if (const std::error_code error = begin_close(code, text); error && error != Errc::already_closing) {
         ESP_LOGE(log_tag, "close: %s", error.message().c_str());
         // What is left is that the connection has just ended; the loop is about to say so.
         if (error != Errc::not_connected) return ESP_ERR_INVALID_ARG;
@@ -167,42 +156,83 @@ esp_err_t Websocket::close(CloseCode code, std::string_view text, TickType_t tic
         return ESP_OK;
     }
     if (wait_for_finish(lock, life, after(ticks))) {
-        static_cast<void>(wait_for_burial(lock, Clock::now() + grace));
+        static_cast<void>(wait_for_grave(lock, Clock::now() + grace));
         return ESP_OK;
     }
+    if (life_ != life || carrier_ == nullptr) return ESP_OK;
     stop_wanted_ = true;
-    if (engine_ != nullptr) engine_->begin_stop(0ms);
+    carrier_->client().begin_stop(0ms);
     return wait_for_finish(lock, life, Clock::now() + grace) ? ESP_OK : ESP_FAIL;
 }
 
+/// The Close frame. It ends the life, unless the client is to connect again behind it.
+std::error_code Websocket::begin_close(CloseCode code, std::string_view text) {
+    if (carrier_ == nullptr) return Errc::not_connected;
+    Client& client = carrier_->client();
+    return options_.close_reconnect ? client.reopen(code, text) : client.close(code, text);
+}
+
+/// For the end that somebody has asked for. It is made here when the thread that should make it is held up by the
+/// handler of another client.
 bool Websocket::wait_for_finish(Lock& lock, std::uint64_t life, Clock::time_point until) {
-    return wait_until(changed_, lock, until, [&] { return finished_ >= life; });
+    const auto finished = [&] { return finished_ >= life; };
+    for (;;) {
+        const Clock::time_point now = Clock::now();
+        const Clock::time_point next = until - now > loop_patience ? now + loop_patience : until;
+        if (wait_until(changed_, lock, next, finished)) return true;
+        if (life_ == life && stop_wanted_ && end_here(lock, false)) return true;
+        if (next == until) return finished();
+    }
 }
 
 /// Until the thread of the life is gone too: who stops a client may end the program next.
-bool Websocket::wait_for_burial(Lock& lock, Clock::time_point until) const {
-    const std::shared_ptr<Burial> burial = burial_;
-    if (burial == nullptr) return true;
+bool Websocket::wait_for_grave(Lock& lock, Clock::time_point until) const {
+    const std::shared_ptr<Carrier::Grave> grave = grave_;
+    if (grave == nullptr) return true;
     lock.unlock();
-    const bool done = burial->wait(until);
+    const bool done = grave->wait(until);
     lock.lock();
     return done;
 }
 
 /// The end of a life. On return the lock is held again.
 void Websocket::finish(Lock& lock) {
+    const auto carrier = std::exchange(carrier_, nullptr);
+    if (carrier == nullptr) return;  // it was ended by somebody else
     const std::uint64_t life = life_;
     cancel_timers();
     state_ = State::idle;
-    auto engine = std::exchange(engine_, nullptr);
     lock.unlock();
     post(WEBSOCKET_EVENT_FINISH);
-    const auto burial = bury(std::move(engine));
+    carrier->let_go();
     lock.lock();
-    burial_ = burial;
+    grave_ = carrier->grave();
     finished_ = std::max(finished_, life);
     changed_.notify_all();
     if (destroy_on_exit_ && life == life_) Registry::take(handle_);
+}
+
+/// Ends the life on this thread, with the events that are left. `inside`: whatever the carrier's thread is doing;
+/// otherwise false when that is delivering an event of this client, or there is nothing to end.
+bool Websocket::end_here(Lock& lock, bool inside) {
+    const auto carrier = carrier_;
+    if (carrier == nullptr) return false;
+    if (inside) {
+        carrier->let_go();
+    } else if (!carrier->try_let_go()) {
+        return false;
+    }
+    const bool first = !std::exchange(begun_, true);
+    const bool attempt = std::exchange(attempting_, false);
+    const bool open = !attempt && (state_ == State::connected || state_ == State::closing);
+    state_ = State::ending;
+    lock.unlock();
+    if (first) post(WEBSOCKET_EVENT_BEGIN);
+    if (attempt) tell_failure(Error(Errc::stopped, Phase::connect));
+    if (open) post(WEBSOCKET_EVENT_DISCONNECTED);
+    lock.lock();
+    finish(lock);
+    return true;
 }
 
 // --- what the connection tells -------------------------------------------------------------------------------------
@@ -221,7 +251,8 @@ void Websocket::on_event(const Event& event) {
         case Event::Kind::ping: break;
         case Event::Kind::closing: return on_closing(event);
         case Event::Kind::closed: return on_connection_end(*event.close);
-        case Event::Kind::failed: return on_attempt_failed(*event.error);
+        case Event::Kind::reconnecting: return on_reconnecting(event);
+        case Event::Kind::failed: return on_given_up(*event.error);
         default: return;
     }
     deliver_frame(static_cast<std::uint8_t>(event.opcode), event.bytes);
@@ -232,6 +263,8 @@ void Websocket::on_connecting() {
     {
         const Lock lock(mutex_);
         first = !std::exchange(begun_, true);
+        attempting_ = true;
+        if (!stop_wanted_) state_ = State::connecting;
         status_ = close_status_ = 0;
         doom_ = Doom::none;
         close_received_ = false;
@@ -244,13 +277,13 @@ void Websocket::on_open(const Handshake& handshake) {
     {
         const Lock lock(mutex_);
         status_ = handshake.response.status;
+        attempting_ = false;
     }
     post_headers(handshake.response);
     {
         const Lock lock(mutex_);
         if (!stop_wanted_) state_ = State::connected;
-        failures_ = 0;
-        stop_all_at_exit();
+        stop_all_at_exit(true);
         pinged_ = Clock::now();
         pong_missing_since_.reset();
         arm_ping(pinged_ + options_.ping_interval);
@@ -261,7 +294,8 @@ void Websocket::on_open(const Handshake& handshake) {
 void Websocket::on_chunk(const ChunkView& chunk) {
     if (chunk.frame_length > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
         const Lock lock(mutex_);
-        return drop(Doom::frame_too_long);
+        if (doom_ == Doom::none) drop(Doom::frame_too_long);
+        return;
     }
     std::size_t room = 0;
     {
@@ -313,54 +347,78 @@ void Websocket::on_closing(const Event& event) {
 
 void Websocket::on_connection_end(const CloseInfo& close) {
     bool wanted = false;
-    bool reconnects_after_close = false;
-    bool reconnects = false;
+    bool again = false;
     Doom doom = Doom::none;
     {
         const Lock lock(mutex_);
         cancel_timers();
         doom = doom_;
-        reconnects_after_close = options_.close_reconnect;
-        reconnects = options_.auto_reconnect;
-        wanted = stop_wanted_ || (close_wanted_ && !reconnects_after_close);
+        const bool wanted_again = close.received ? options_.close_reconnect : options_.auto_reconnect;
+        wanted = stop_wanted_ || (close_wanted_ && !options_.close_reconnect);
+        again = close.will_reconnect && wanted_again && !wanted;
         close_wanted_ = false;
         state_ = State::ending;
     }
     if (close.received) {
         esp_websocket_error_codes_t codes{};
         codes.esp_ws_handshake_status_code = status_;
-        if (reconnects_after_close) codes.error_type = WEBSOCKET_ERROR_TYPE_SERVER_CLOSE;
+        if (again) codes.error_type = WEBSOCKET_ERROR_TYPE_SERVER_CLOSE;
         post(WEBSOCKET_EVENT_CLOSED, {}, codes);
-        return go_on_or_finish(reconnects_after_close);
-    }
-    if (wanted) {
+    } else if (wanted) {
         post(WEBSOCKET_EVENT_DISCONNECTED);
-        return go_on_or_finish(false);
+    } else {
+        tell_failure(cause(doom, close.error));
     }
-    Error error = close.error;
-    switch (doom) {
-        case Doom::pong: error = Error(Errc::pong_timeout, Phase::open); break;
-        case Doom::close_timeout: error = Error(Errc::close_timeout, Phase::closing); break;
-        case Doom::frame_too_long:
-            error = Error(Errc::message_too_big, Phase::open, "a frame is longer than an int can say");
-            break;
-        default: break;
-    }
-    tell_failure(error);
-    go_on_or_finish(reconnects);
+    Lock lock(mutex_);
+    if (!again || stop_wanted_) finish(lock);
 }
 
-void Websocket::on_attempt_failed(const Error& error) {
-    bool reconnects = false;
+/// Why a connection has ended that this side has dropped; the core only knows that it did.
+Error Websocket::cause(Doom doom, const Error& told) {
+    switch (doom) {
+        case Doom::pong: return Error(Errc::pong_timeout, Phase::open);
+        case Doom::close_timeout: return Error(Errc::close_timeout, Phase::closing);
+        case Doom::frame_too_long:
+            return Error(Errc::message_too_big, Phase::open, "a frame is longer than an int can say");
+        default: return told;
+    }
+}
+
+/// The core will try again; of an attempt that has failed nobody was told yet.
+void Websocket::on_reconnecting(const Event& event) {
+    bool again = true;
+    Lock lock(mutex_);
+    if (attempting_) {
+        again = options_.auto_reconnect;
+        lock.unlock();
+        tell_failed_attempt(*event.error);
+        lock.lock();
+    }
+    if (!again || stop_wanted_) return finish(lock);
+    state_ = State::waiting;
+    lock.unlock();
+    ESP_LOGW(log_tag, "Reconnect after %d ms", static_cast<int>(event.delay.count()));
+}
+
+void Websocket::on_given_up(const Error& error) {
+    Lock lock(mutex_);
+    if (attempting_) {
+        lock.unlock();
+        tell_failed_attempt(error);
+        lock.lock();
+    }
+    finish(lock);
+}
+
+void Websocket::tell_failed_attempt(const Error& error) {
     {
         const Lock lock(mutex_);
+        attempting_ = false;
         state_ = State::ending;
         status_ = error.response.status;
-        reconnects = options_.auto_reconnect;
     }
     post_headers(error.response);
     tell_failure(error);
-    go_on_or_finish(reconnects);
 }
 
 void Websocket::tell_failure(const Error& error) {
@@ -378,63 +436,7 @@ void Websocket::tell_failure(const Error& error) {
     post(WEBSOCKET_EVENT_DISCONNECTED, {}, codes);
 }
 
-void Websocket::go_on_or_finish(bool again) {
-    Lock lock(mutex_);
-    if (stop_wanted_) again = false;
-    const unsigned most = options_.backoff.max_attempts;
-    if (again && most != 0 && failures_ + 1 >= most) again = false;
-    if (!again) return finish(lock);
-    delay_ = next_delay();
-    ++failures_;
-    wait_began_ = Clock::now();
-    state_ = State::waiting;
-    ESP_LOGW(log_tag, "Reconnect after %d ms", static_cast<int>(delay_.count()));
-    arm_reconnect();
-}
-
-std::chrono::milliseconds Websocket::next_delay() {
-    const Backoff& backoff = options_.backoff;
-    double delay = static_cast<double>(std::max(options_.reconnect_timeout, 1ms).count());
-    delay *= std::pow(backoff.factor, std::min(failures_, 64u));
-    if (backoff.longest.count() > 0) delay = std::min(delay, static_cast<double>(backoff.longest.count()));
-    if (backoff.jitter > 0) {
-        thread_local std::minstd_rand random{std::random_device{}()};
-        delay *= std::uniform_real_distribution<double>(1 - backoff.jitter, 1 + backoff.jitter)(random);
-    }
-    constexpr double day = 86'400'000;
-    return std::chrono::milliseconds(static_cast<std::int64_t>(std::clamp(delay, 1.0, day)));
-}
-
-void Websocket::begin_next_attempt(std::uint64_t life) {
-    Lock lock(mutex_);
-    if (state_ != State::waiting || life != life_) return;
-    reconnect_timer_ = 0;
-    const Error error = engine_->start();
-    if (!error) {
-        state_ = State::connecting;
-        return;
-    }
-    // The loop is about to notice that the life before has ended.
-    delay_ = 1ms;
-    wait_began_ = Clock::now();
-    if (error != Errc::already_started) {
-        lock.unlock();
-        tell_failure(error);
-        lock.lock();
-        if (state_ != State::waiting || life != life_) return;
-        delay_ = next_delay();
-    }
-    arm_reconnect();
-}
-
 // --- timers --------------------------------------------------------------------------------------------------------
-
-void Websocket::arm_reconnect() {
-    if (reconnect_timer_ != 0) Service::clients().cancel(reconnect_timer_);
-    reconnect_timer_ = Service::clients().at(wait_began_ + delay_, [weak = weak_from_this(), life = life_] {
-        if (const auto self = weak.lock()) self->begin_next_attempt(life);
-    });
-}
 
 void Websocket::arm_ping(Clock::time_point at) {
     if (ping_timer_ != 0) Service::clients().cancel(ping_timer_);
@@ -450,12 +452,12 @@ void Websocket::on_ping_time(std::uint64_t life) {
     ping_timer_ = 0;
     const Clock::time_point now = Clock::now();
     if (options_.pong_required && pong_missing_since_ && now >= *pong_missing_since_ + options_.pong_timeout) {
-        if (delivering_ == 0) return drop(Doom::pong);
-        // The handler is slow, not the peer: what has arrived is read first.
+        if (delivering_ == 0 && !carrier_->held_up()) return drop(Doom::pong);
+        // A handler is slow, not the peer: what has arrived is read first.
         pong_missing_since_ = now - options_.pong_timeout + grace;
     }
     if (now >= pinged_ + options_.ping_interval) {
-        static_cast<void>(engine_->ping());
+        static_cast<void>(carrier_->client().ping());
         pinged_ = now;
         if (!pong_missing_since_) pong_missing_since_ = now;
     }
@@ -476,11 +478,11 @@ void Websocket::arm_end(Clock::time_point at, Doom why) {
 
 void Websocket::drop(Doom why) {
     doom_ = why;
-    if (engine_ != nullptr) engine_->begin_stop(0ms);
+    if (carrier_ != nullptr) static_cast<void>(carrier_->client().abort());
 }
 
 void Websocket::cancel_timers() {
-    for (Service::Id* timer : {&ping_timer_, &end_timer_, &reconnect_timer_}) {
+    for (Service::Id* timer : {&ping_timer_, &end_timer_}) {
         if (*timer != 0) Service::clients().cancel(*timer);
         *timer = 0;
     }
@@ -503,7 +505,10 @@ void Websocket::post(int id, const Piece& piece, const esp_websocket_error_codes
         data.user_context = options_.user_context;
         data.close_status_code = close_status_;
     }
-    handlers_.call(WEBSOCKET_EVENTS, id, &data);
+    // Another handler can be waiting for this one to end, if this is inside one.
+    const bool may_wait = !Handlers::inside();
+    handlers_.call(WEBSOCKET_EVENTS, id, &data,
+                   may_wait ? std::nullopt : std::optional<std::chrono::milliseconds>(grace));
 }
 
 void Websocket::post_headers([[maybe_unused]] const Response& response) {
@@ -535,50 +540,52 @@ bool Websocket::ending() const {
 // --- sending -------------------------------------------------------------------------------------------------------
 
 /// Null: not connected, or too much waits for the network and does not go within the time.
-std::shared_ptr<Client> Websocket::room_to_send(TickType_t ticks, bool control) const {
-    std::shared_ptr<Client> engine;
+std::shared_ptr<Carrier> Websocket::room_to_send(TickType_t ticks, bool control) const {
+    std::shared_ptr<Carrier> carrier;
     std::size_t window = 0;
     {
         const Lock lock(mutex_);
-        if (state_ == State::connected) engine = engine_;
+        if (state_ == State::connected) carrier = carrier_;
         window = options_.send_window;
     }
-    if (engine == nullptr || control || engine->stats().send_queued <= window) return engine;
-    if (engine->flush(to_milliseconds(ticks), window)) return nullptr;
-    return engine;
+    if (carrier == nullptr || control || carrier->client().stats().send_queued <= window) return carrier;
+    if (carrier->client().flush(to_milliseconds(ticks), window)) return nullptr;
+    return carrier;
 }
 
 int Websocket::send(Opcode opcode, std::string_view data, TickType_t ticks) {
-    const auto engine = room_to_send(ticks, false);
-    if (engine == nullptr) return -1;
-    const std::error_code error =
-        opcode == Opcode::text ? engine->send_text(data) : engine->send_binary(as_bytes(data));
+    const auto carrier = room_to_send(ticks, false);
+    if (carrier == nullptr) return -1;
+    Client& client = carrier->client();
+    const std::error_code error = opcode == Opcode::text ? client.send_text(data) : client.send_binary(as_bytes(data));
     if (error) ESP_LOGE(log_tag, "send: %s", error.message().c_str());
     return error ? -1 : static_cast<int>(data.size());
 }
 
 int Websocket::send_part(Opcode opcode, std::string_view data, bool fin, TickType_t ticks) {
-    const auto engine = room_to_send(ticks, false);
-    if (engine == nullptr) return -1;
-    const std::error_code error = engine->send_part(opcode, as_bytes(data), fin);
+    const auto carrier = room_to_send(ticks, false);
+    if (carrier == nullptr) return -1;
+    Client& client = carrier->client();
+    const std::error_code error = client.send_part(opcode, as_bytes(data), fin);
     if (error) ESP_LOGE(log_tag, "send: %s", error.message().c_str());
     return error ? -1 : static_cast<int>(data.size());
 }
 
 int Websocket::send_control(Opcode opcode, std::string_view data, TickType_t ticks) {
-    const auto engine = room_to_send(ticks, true);
-    if (engine == nullptr) return -1;
+    const auto carrier = room_to_send(ticks, true);
+    if (carrier == nullptr) return -1;
+    Client& client = carrier->client();
     std::error_code error;
     if (opcode == Opcode::ping) {
-        error = engine->ping(data);
+        error = client.ping(data);
     } else if (opcode == Opcode::pong) {
-        error = engine->pong(data);
+        error = client.pong(data);
     } else {
         if (data.size() == 1) return -1;  // RFC 6455 section 5.5.1: two bytes of code, or none
         const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(data[at]); };
         const CloseCode code = data.empty() ? CloseCode::no_status : static_cast<CloseCode>(byte(0) << 8u | byte(1));
-        error = engine->close(code, data.empty() ? data : data.substr(2));
         const Lock lock(mutex_);
+        error = begin_close(code, data.empty() ? data : data.substr(2));
         if (!error && state_ == State::connected) {
             state_ = State::closing;
             close_wanted_ = true;
@@ -590,13 +597,13 @@ int Websocket::send_control(Opcode opcode, std::string_view data, TickType_t tic
 }
 
 esp_err_t Websocket::flush(TickType_t ticks) {
-    std::shared_ptr<Client> engine;
+    std::shared_ptr<Carrier> carrier;
     {
         const Lock lock(mutex_);
-        engine = engine_;
+        carrier = carrier_;
     }
-    if (engine == nullptr) return ESP_ERR_INVALID_STATE;
-    const std::error_code error = engine->flush(to_milliseconds(ticks));
+    if (carrier == nullptr) return ESP_ERR_INVALID_STATE;
+    const std::error_code error = carrier->client().flush(to_milliseconds(ticks));
     if (error == Errc::call_timeout) return ESP_ERR_TIMEOUT;
     return error ? ESP_ERR_INVALID_STATE : ESP_OK;
 }
@@ -659,9 +666,9 @@ esp_err_t Websocket::set_reconnect_timeout(std::chrono::milliseconds timeout) {
     const Lock lock(mutex_);
     if (!options_.auto_reconnect) return ESP_ERR_INVALID_STATE;
     options_.reconnect_timeout = timeout;
-    if (state_ == State::waiting) {
-        delay_ = timeout;
-        arm_reconnect();
+    if (carrier_ != nullptr) {
+        static_cast<void>(
+            carrier_->client().set_reconnect_delays(timeout, std::max(timeout, options_.backoff.longest)));
     }
     return ESP_OK;
 }
@@ -672,12 +679,12 @@ void Websocket::change(const std::function<void(Options&)>& how) {
 }
 
 Stats Websocket::stats() const {
-    std::shared_ptr<Client> engine;
+    std::shared_ptr<Carrier> carrier;
     {
         const Lock lock(mutex_);
-        engine = engine_;
+        carrier = carrier_;
     }
-    return engine != nullptr ? engine->stats() : Stats();
+    return carrier != nullptr ? carrier->client().stats() : Stats();
 }
 
 std::string Websocket::last_error() const {
@@ -697,15 +704,16 @@ void stop_all() {
         client->handlers().mute();
         client->begin_stop();
     }
-    Burial::wait_for_all(until);
+    Carrier::wait_for_all(until);
 }
 
 }  // namespace
 
-/// Functions of atexit run in reverse order, so this is called when everything else has registered its own.
-void Websocket::stop_all_at_exit() {
-    static const bool registered = std::atexit(stop_all) == 0;
-    static_cast<void>(registered);
+/// Functions of atexit run in reverse order, so this is called again once everything else has registered its own.
+void Websocket::stop_all_at_exit(bool open) {
+    static std::once_flag at_start;
+    static std::once_flag at_open;
+    std::call_once(open ? at_open : at_start, [] { static_cast<void>(std::atexit(stop_all)); });
 }
 
 // --- registry ------------------------------------------------------------------------------------------------------

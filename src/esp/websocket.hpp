@@ -1,8 +1,7 @@
 // One client of Espressif's API: a life from start to FINISH, made of connections of a tern::Client.
 //
-// Events come on the client's loop, one at a time. Three things can also happen elsewhere, each only when nothing
-// happens on the loop: the end of a client that waits to connect again (on the thread that stops it), the beginning of
-// the next attempt (on the thread of `Service::clients`), and the last events of a client that is destroyed inside a
+// Events come on the thread of the client's carrier, one at a time. The last ones can come elsewhere: inside the
+// handler that destroys the client, and on the thread that ends it when the carrier's is held up by another client's
 // handler.
 #pragma once
 
@@ -17,7 +16,7 @@
 
 #include <tern/client.hpp>
 
-#include "burial.hpp"
+#include "carrier.hpp"
 #include "handlers.hpp"
 #include "options.hpp"
 #include "service.hpp"
@@ -81,11 +80,12 @@ private:
     void on_chunk(const ChunkView& chunk);
     void on_closing(const Event& event);
     void on_connection_end(const CloseInfo& close);
-    void on_attempt_failed(const Error& error);
+    void on_reconnecting(const Event& event);
+    void on_given_up(const Error& error);
+    void tell_failed_attempt(const Error& error);
     void tell_failure(const Error& error);
-    void go_on_or_finish(bool again);
-    void begin_next_attempt(std::uint64_t life);
     void finish(Lock& lock);
+    [[nodiscard]] bool end_here(Lock& lock, bool inside);
 
     void post(int id, const Piece& piece = {}, const esp_websocket_error_codes_t& codes = {});
     void post_headers(const Response& response);
@@ -95,14 +95,14 @@ private:
     void arm_ping(Clock::time_point at);
     void on_ping_time(std::uint64_t life);
     void arm_end(Clock::time_point at, Doom why);
-    void arm_reconnect();
     void cancel_timers();
     void drop(Doom why);
+    [[nodiscard]] static Error cause(Doom doom, const Error& told);
     [[nodiscard]] bool wait_for_finish(Lock& lock, std::uint64_t life, Clock::time_point until);
-    [[nodiscard]] bool wait_for_burial(Lock& lock, Clock::time_point until) const;
-    static void stop_all_at_exit();
-    [[nodiscard]] std::chrono::milliseconds next_delay();
-    [[nodiscard]] std::shared_ptr<Client> room_to_send(TickType_t ticks, bool control) const;
+    [[nodiscard]] bool wait_for_grave(Lock& lock, Clock::time_point until) const;
+    [[nodiscard]] std::error_code begin_close(CloseCode code, std::string_view text);
+    static void stop_all_at_exit(bool open);
+    [[nodiscard]] std::shared_ptr<Carrier> room_to_send(TickType_t ticks, bool control) const;
     [[nodiscard]] bool ending() const;
 
     const esp_websocket_client_handle_t handle_;
@@ -111,13 +111,15 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     Options options_;
-    std::string headers_;  ///< Of this life.
-    std::shared_ptr<Client> engine_;
-    std::shared_ptr<Burial> burial_;  ///< Of the engine before.
+    std::string headers_;                    ///< Of this life.
+    std::shared_ptr<Carrier> carrier_;       ///< Of the life that is running.
+    std::shared_ptr<Carrier::Grave> grave_;  ///< Of the carrier before.
     State state_ = State::idle;
     std::uint64_t life_ = 0;      ///< Counts the starts.
     std::uint64_t finished_ = 0;  ///< The last life whose FINISH was delivered.
     bool begun_ = false;          ///< BEGIN was delivered.
+    bool attempting_ = false;     ///< The outcome of an attempt is to be told.
+    bool destroyed_ = false;
     bool stop_wanted_ = false;
     bool close_wanted_ = false;
     bool close_received_ = false;
@@ -126,13 +128,9 @@ private:
     int status_ = 0;        ///< Of this attempt's answer.
     int close_status_ = 0;  ///< Of this connection.
     std::string last_error_;
-    unsigned failures_ = 0;  ///< In a row.
 
     Service::Id ping_timer_ = 0;
     Service::Id end_timer_ = 0;
-    Service::Id reconnect_timer_ = 0;
-    Clock::time_point wait_began_;
-    std::chrono::milliseconds delay_{0};
     Clock::time_point pinged_;
     std::optional<Clock::time_point> pong_missing_since_;
     unsigned delivering_ = 0;  ///< Handlers of frames are running: the pong may be among what has not been read yet.

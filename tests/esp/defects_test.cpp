@@ -582,5 +582,89 @@ TEST(Promise, WithDisablePingpongDisconPingsGoOutAndNothingElse) {
     EXPECT_TRUE(esp_websocket_client_is_connected(client.handle));
 }
 
+TEST(Trap, NobodyIsConnectedInsideErrorDisconnectedAndFinish) {
+    ScriptedServer server([](Peer& peer) { peer.upgrade(); });
+    Recorder client(server.url());
+    std::atomic<int> asked = 0;
+    client.also = [&](const Seen& seen) {
+        if (seen.id == WEBSOCKET_EVENT_CONNECTED) return;
+        ++asked;
+        EXPECT_FALSE(esp_websocket_client_is_connected(client.handle)) << seen.name();
+    };
+    ASSERT_EQ(client.start(), ESP_OK);
+    ASSERT_TRUE(client.wait([&] { return asked >= 6; })) << "BEGIN, BEFORE_CONNECT, headers, and the three of the end";
+}
+
+TEST(Trap, AStatusIsNotThatOfAnEarlierAttempt) {
+    std::atomic<int> connections = 0;
+    ScriptedServer server([&](Peer& peer) {
+        peer.read_request();
+        if (++connections > 1) return;
+        peer.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+        peer.drain();
+    });
+    Recorder client(server.url(), [](Config& config) {
+        config.disable_auto_reconnect = false;
+        config.reconnect_timeout_ms = 1;
+    });
+    ASSERT_EQ(client.start(), ESP_OK);
+    ASSERT_TRUE(client.wait_for(WEBSOCKET_EVENT_DISCONNECTED, 2));
+    const auto ends = client.of(WEBSOCKET_EVENT_DISCONNECTED);
+    EXPECT_EQ(ends[0].data.error_handle.esp_ws_handshake_status_code, 401);
+    EXPECT_EQ(ends[1].data.error_handle.esp_ws_handshake_status_code, 0);
+}
+
+TEST(Trap, RegisteringTheSameAgainReplacesItsArgument) {
+    ScriptedServer server(echo);
+    Recorder client(server.url());
+    const auto add_one = [](void* argument, esp_event_base_t, std::int32_t, void*) {
+        ++*static_cast<std::atomic<int>*>(argument);
+    };
+    std::atomic<int> first = 0;
+    std::atomic<int> second = 0;
+    EXPECT_EQ(esp_websocket_register_events(client.handle, WEBSOCKET_EVENT_BEGIN, add_one, &first), ESP_OK);
+    EXPECT_EQ(esp_websocket_register_events(client.handle, WEBSOCKET_EVENT_BEGIN, add_one, &second), ESP_OK);
+    EXPECT_EQ(esp_websocket_register_events(client.handle, WEBSOCKET_EVENT_BEGIN, nullptr, nullptr),
+              ESP_ERR_INVALID_ARG);
+    ASSERT_EQ(client.start(), ESP_OK);
+    ASSERT_TRUE(client.wait_for(WEBSOCKET_EVENT_CONNECTED));
+    EXPECT_EQ(first, 0);
+    EXPECT_EQ(second, 1);
+    EXPECT_EQ(client.start(), ESP_FAIL) << "it runs";
+}
+
+TEST(Trap, DestroyOnExitAfterTheEndFreesAtOnce) {
+    ScriptedServer server([](Peer& peer) { peer.upgrade(); });
+    Recorder client(server.url());
+    ASSERT_EQ(client.start(), ESP_OK);
+    ASSERT_TRUE(client.wait_for_finish());
+    while (esp_websocket_client_stop(client.handle) == ESP_OK) {  // until FINISH has returned
+    }
+    EXPECT_EQ(esp_websocket_client_destroy_on_exit(client.handle), ESP_OK);
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (esp_websocket_client_stop(client.handle) != ESP_ERR_INVALID_ARG) {
+        ASSERT_LT(std::chrono::steady_clock::now(), until) << "it is not freed";
+    }
+}
+
+TEST(Trap, AMessageThatTricklesInBlocksNoSender) {
+    std::promise<std::string> heard;
+    ScriptedServer server([&](Peer& peer) {
+        if (!peer.upgrade()) return;
+        const std::string message = frame(2, std::string(10'000, 'x'));
+        peer.send(message.substr(0, 5'000));
+        const auto read = peer.read_frame();  // in the middle of it
+        heard.set_value(read ? read->payload : "");
+        peer.send(message.substr(5'000));
+        peer.drain();
+    });
+    Recorder client(server.url());
+    ASSERT_EQ(client.start(), ESP_OK);
+    ASSERT_TRUE(client.wait_for(WEBSOCKET_EVENT_DATA));
+    EXPECT_EQ(esp_websocket_client_send_text(client.handle, "now", 3, 0), 3);
+    EXPECT_EQ(heard.get_future().get(), "now");
+    EXPECT_TRUE(client.wait_for(WEBSOCKET_EVENT_DATA, 10));
+}
+
 }  // namespace
 }  // namespace tern::esp::test

@@ -1,6 +1,8 @@
 // The configuration: precedence, defaults, URIs.
 #include "options.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <net/if.h>
 #include <string>
 #include <vector>
@@ -172,9 +174,61 @@ TEST(NullHandles, AreAnswered) {
 
 TEST(Layout, IsTheReferences) {
     static_assert(sizeof(void*) != 8 || sizeof(esp_websocket_event_data_t) == 72);
-    EXPECT_LT(offsetof(EspConfig, enable_close_reconnect), offsetof(EspConfig, user_context));
-    EXPECT_LT(offsetof(EspConfig, task_core_id), offsetof(EspConfig, task_prio));
-    EXPECT_LT(offsetof(EspConfig, if_name), offsetof(EspConfig, ext_transport));
+    const auto in_order = [](const std::vector<std::size_t>& offsets) {
+        return std::adjacent_find(offsets.begin(), offsets.end(), std::greater_equal<>()) == offsets.end();
+    };
+    EXPECT_TRUE(in_order({offsetof(EspConfig, uri),
+                          offsetof(EspConfig, host),
+                          offsetof(EspConfig, port),
+                          offsetof(EspConfig, username),
+                          offsetof(EspConfig, password),
+                          offsetof(EspConfig, path),
+                          offsetof(EspConfig, disable_auto_reconnect),
+                          offsetof(EspConfig, enable_close_reconnect),
+                          offsetof(EspConfig, user_context),
+                          offsetof(EspConfig, task_core_id_set),
+                          offsetof(EspConfig, task_core_id),
+                          offsetof(EspConfig, task_prio),
+                          offsetof(EspConfig, task_name),
+                          offsetof(EspConfig, task_stack),
+                          offsetof(EspConfig, buffer_size),
+                          offsetof(EspConfig, cert_pem),
+                          offsetof(EspConfig, cert_len),
+                          offsetof(EspConfig, client_cert),
+                          offsetof(EspConfig, client_cert_len),
+                          offsetof(EspConfig, client_key),
+                          offsetof(EspConfig, client_key_len),
+                          offsetof(EspConfig, transport),
+                          offsetof(EspConfig, subprotocol),
+                          offsetof(EspConfig, user_agent),
+                          offsetof(EspConfig, headers),
+                          offsetof(EspConfig, pingpong_timeout_sec),
+                          offsetof(EspConfig, disable_pingpong_discon),
+                          offsetof(EspConfig, use_global_ca_store),
+                          offsetof(EspConfig, crt_bundle_attach),
+                          offsetof(EspConfig, cert_common_name),
+                          offsetof(EspConfig, skip_cert_common_name_check),
+                          offsetof(EspConfig, keep_alive_enable),
+                          offsetof(EspConfig, keep_alive_idle),
+                          offsetof(EspConfig, keep_alive_interval),
+                          offsetof(EspConfig, keep_alive_count),
+                          offsetof(EspConfig, reconnect_timeout_ms),
+                          offsetof(EspConfig, network_timeout_ms),
+                          offsetof(EspConfig, ping_interval_sec),
+                          offsetof(EspConfig, if_name),
+                          offsetof(EspConfig, ext_transport)}));
+    EXPECT_TRUE(in_order(
+        {offsetof(esp_websocket_event_data_t, data_ptr), offsetof(esp_websocket_event_data_t, data_len),
+         offsetof(esp_websocket_event_data_t, fin), offsetof(esp_websocket_event_data_t, op_code),
+         offsetof(esp_websocket_event_data_t, client), offsetof(esp_websocket_event_data_t, user_context),
+         offsetof(esp_websocket_event_data_t, payload_len), offsetof(esp_websocket_event_data_t, payload_offset),
+         offsetof(esp_websocket_event_data_t, error_handle), offsetof(esp_websocket_event_data_t, close_status_code)}));
+    EXPECT_TRUE(in_order({offsetof(esp_websocket_error_codes_t, esp_tls_last_esp_err),
+                          offsetof(esp_websocket_error_codes_t, esp_tls_stack_err),
+                          offsetof(esp_websocket_error_codes_t, esp_tls_cert_verify_flags),
+                          offsetof(esp_websocket_error_codes_t, error_type),
+                          offsetof(esp_websocket_error_codes_t, esp_ws_handshake_status_code),
+                          offsetof(esp_websocket_error_codes_t, esp_transport_sock_errno)}));
     const std::vector<int> ids = {WEBSOCKET_EVENT_ERROR,          WEBSOCKET_EVENT_HEADER_RECEIVED,
                                   WEBSOCKET_EVENT_CONNECTED,      WEBSOCKET_EVENT_DISCONNECTED,
                                   WEBSOCKET_EVENT_DATA,           WEBSOCKET_EVENT_CLOSED,

@@ -22,7 +22,11 @@
 #ifndef CONFIG_ESP_WS_CLIENT_TX_LOCK_TIMEOUT_MS
 #define CONFIG_ESP_WS_CLIENT_TX_LOCK_TIMEOUT_MS 2000
 #endif
-/* A task (thread) for every client, whatever task_core_id_set says. */
+/* Clients share so many tasks (threads), which begin when they are needed; a client with task_core_id_set has its own. */
+#ifndef CONFIG_TERN_ESP_SHARED_TASKS
+#define CONFIG_TERN_ESP_SHARED_TASKS 4
+#endif
+/* A task for every client, whatever task_core_id_set says. */
 /* #define CONFIG_TERN_ESP_TASK_PER_CLIENT 1 */
 #ifndef CONFIG_WS_BUFFER_SIZE
 #define CONFIG_WS_BUFFER_SIZE 1024 /* heads of requests and answers may be larger all the same */

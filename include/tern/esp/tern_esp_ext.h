@@ -16,14 +16,14 @@ esp_err_t tern_esp_set_proxy(esp_websocket_client_handle_t client, const char *u
 /* The proxy that curl would use: ws_proxy, wss_proxy, http_proxy, https_proxy, all_proxy and no_proxy. */
 esp_err_t tern_esp_set_proxy_from_environment(esp_websocket_client_handle_t client);
 
-/* Reconnect delays that grow. reconnect_timeout_ms is the first one. */
+/* Reconnect delays that grow: each is drawn at random between reconnect_timeout_ms and a bound that is twice that at
+ * first, doubles with each failure and ends at max_delay_ms. A connection that was open for 10 s makes them small again.
+ * All zero: as before, which is the same delay for ever. */
 typedef struct {
-    double factor;             /* From one delay to the next; 1 or more. */
-    uint32_t max_delay_ms;     /* 0: no limit. */
-    double jitter;             /* Each delay is varied by up to this part of itself, both ways; 0 to 1. */
-    unsigned int max_attempts; /* That fail in a row; then FINISH. 0: no limit. */
+    uint32_t max_delay_ms;     /* 0, or less than reconnect_timeout_ms: always that. */
+    unsigned int max_attempts; /* In a row without such a connection; then FINISH. 0: no limit. */
+    uint32_t give_up_after_ms; /* Since the start or the last such connection; then FINISH. 0: no limit. */
 } tern_esp_backoff_t;
-/* Takes effect at once. ESP_ERR_INVALID_ARG for values out of range. */
 esp_err_t tern_esp_set_backoff(esp_websocket_client_handle_t client, const tern_esp_backoff_t *backoff);
 
 /* All zero and NULL means: as before. Strings are copied. */

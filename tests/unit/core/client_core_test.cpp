@@ -11,6 +11,7 @@
 namespace tern {
 namespace {
 
+using namespace std::chrono_literals;
 using Kind = Event::Kind;
 
 TEST(ClientCoreAttempt, ARedirectIsAnEventWithTheAnswerThatLedThere) {
@@ -71,6 +72,115 @@ TEST(ClientCoreAttempt, APongCanBeSentUnasked) {
     EXPECT_EQ(sent.substr(0, 2), "\x8a\x81");
     EXPECT_EQ(sent[6] ^ sent[2], 'p');
     EXPECT_EQ(core->pong(as_bytes(std::string(126, 'p'))), Errc::control_payload_too_long);
+}
+
+/// A client that keeps trying, with a fixed delay.
+struct Persistent : DrivenCore {
+    Persistent()
+        : DrivenCore({.url = "ws://host.example/",
+                      .reconnect = {.min_delay = 300ms, .max_delay = 300ms, .stable_after = 1h}}) {}
+
+    void open_again() {
+        connect();
+        receive(answer());
+        take();
+    }
+    void fail_to_connect() {
+        (*this)->on_resolved(expect(Command::Kind::resolve).id, {}, Errc::host_not_found, now());
+        take();
+    }
+    [[nodiscard]] bool waits_for(std::chrono::milliseconds time) {
+        return (*this)->deadline() == std::optional(now() + time);
+    }
+};
+
+TEST(ClientCoreAbort, IsAsIfTheNetworkHadEndedIt) {
+    Persistent core;
+    EXPECT_EQ(core->abort(core.now()), Errc::not_connected);
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core.open_again();
+    ASSERT_EQ(core->state(), State::open);
+    EXPECT_FALSE(core->abort(core.now()));
+    core.take();
+    EXPECT_EQ(core.error, Errc::connection_lost);
+    EXPECT_TRUE(core.close.will_reconnect);
+    EXPECT_FALSE(core.close.sent);
+    EXPECT_EQ(core->state(), State::reconnecting);
+    core.expect(Command::Kind::close);
+    core.pass(300ms);
+    core.open_again();
+    EXPECT_EQ(core->state(), State::open);
+    // Also when the peer does not answer a Close; what the user wanted then counts.
+    EXPECT_FALSE(core->close());
+    core.transmit();
+    core->settle(core.now());
+    EXPECT_EQ(core->state(), State::closing);
+    EXPECT_FALSE(core->abort(core.now()));
+    core.take();
+    EXPECT_EQ(core->state(), State::idle);
+    EXPECT_FALSE(core.close.will_reconnect);
+}
+
+TEST(ClientCoreReopen, SaysCloseAndConnectsAnew) {
+    Persistent core;
+    EXPECT_EQ(core->reopen(), Errc::not_connected);
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    EXPECT_EQ(core->reopen(), Errc::not_connected);
+    core.open_again();
+    EXPECT_EQ(core->reopen(CloseCode(5)), Errc::invalid_close_code);
+    EXPECT_EQ(core->reopen(CloseCode::normal, std::string(124, 'r')), Errc::invalid_close_reason);
+    EXPECT_FALSE(core->reopen(CloseCode::normal, "again"));
+    EXPECT_EQ(core->reopen(), Errc::already_closing);
+    core.transmit();
+    core.receive("\x88\x02\x03\xe8");
+    core.finish();
+    EXPECT_TRUE(core.close.clean());
+    EXPECT_TRUE(core.close.will_reconnect);
+    EXPECT_EQ(core.error, Errc::closed_locally);
+    core.expect(Command::Kind::close);
+    EXPECT_TRUE(core.waits_for(300ms));
+    core.pass(300ms);
+    core.open_again();
+    EXPECT_EQ(core->state(), State::open);
+    // What the user says later counts.
+    EXPECT_FALSE(core->reopen());
+    EXPECT_FALSE(core->close());
+    core.transmit();
+    core.receive("\x88\x02\x03\xe8");
+    core.finish();
+    EXPECT_FALSE(core.close.will_reconnect);
+    EXPECT_EQ(core->state(), State::idle);
+}
+
+TEST(ClientCoreReopen, StopEndsItAll) {
+    Persistent core;
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core.open_again();
+    EXPECT_FALSE(core->reopen());
+    core->stop(core.now());
+    core.take();
+    EXPECT_EQ(core.error, Errc::stopped);
+    EXPECT_EQ(core->state(), State::idle);
+}
+
+TEST(ClientCoreDelays, ChangeAWaitThatIsGoingOn) {
+    Persistent core;
+    EXPECT_EQ(core->set_reconnect_delays(1ms, 1ms, core.now()), Errc::not_connected);
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    EXPECT_EQ(core->set_reconnect_delays(2ms, 1ms, core.now()), Errc::invalid_config);
+    EXPECT_EQ(core->set_reconnect_delays(-1ms, 1ms, core.now()), Errc::invalid_config);
+    EXPECT_EQ(core->set_reconnect_delays(0ms, 24h * 366, core.now()), Errc::invalid_config);
+    core.fail_to_connect();
+    ASSERT_EQ(core->state(), State::reconnecting);
+    EXPECT_TRUE(core.waits_for(300ms));
+    core.pass(100ms);
+    EXPECT_FALSE(core->set_reconnect_delays(1s, 1s, core.now()));
+    EXPECT_TRUE(core.waits_for(900ms)) << "longer, from its beginning";
+    EXPECT_FALSE(core->set_reconnect_delays(50ms, 50ms, core.now()));
+    EXPECT_TRUE(core.waits_for(0ms)) << "it is over already";
+    core.pass(0ms);
+    core.fail_to_connect();
+    EXPECT_TRUE(core.waits_for(50ms)) << "and for the waits to come";
 }
 
 }  // namespace

@@ -195,8 +195,8 @@ private:
         server_.wire.erase(0, size);
         Bytes in = as_bytes(held_);
         std::vector<std::byte> plain(1 + byte() * 16);
-        // A record of one byte takes at least 22 on the wire, so more turns than bytes mean that it does not end.
-        for (std::size_t turns = 2 * in.size() + 40;; --turns) {
+        // Each turn hands out something or takes something, so more turns than bytes mean that it does not end.
+        for (std::size_t turns = written_.size() - received_ + in.size() + 40;; --turns) {
             require(turns != 0);
             Status status{};
             if (!open_) {

@@ -62,6 +62,7 @@ std::string formatted(const char* format, va_list arguments) {
     return text;
 }
 
+// What esp_log_set_vprintf was given takes a va_list. NOLINTNEXTLINE(cert-dcl50-cpp)
 __attribute__((format(printf, 1, 2))) void put(const char* format, ...) {
     vprintf_like_t output = nullptr;
     {

@@ -572,7 +572,7 @@ TEST(LifeTest, ReceivingGoesOnWhileAnotherThreadCompresses) {
     config.compression.level = 9;
     WatchedClient client(config);
     ASSERT_TRUE(client.wait_for_open());
-    std::string noise(32u << 20u, '\0');
+    std::string noise(16u << 20u, '\0');
     std::minstd_rand random(1);
     for (char& c : noise) c = static_cast<char>(random() >> 8u);
     std::thread sender([&] { EXPECT_FALSE(client->send_binary(as_bytes(noise))); });

@@ -212,7 +212,8 @@ public:
     /// `reserved_header`, `tls_unavailable`), as is `already_started`. Everything later comes as events.
     [[nodiscard]] Error start(StartMode mode, TimePoint now);
     /// Ends the life at once, without a closing handshake. The last event (`closed` or `failed`, with `stopped`) is
-    /// ready when this returns. Does nothing when idle.
+    /// ready when this returns; `closed` tells how the connection ended if it had done so by itself, and events of it
+    /// were still to be taken. Does nothing when idle.
     void stop(TimePoint now);
 
     /// The network has changed: a wait for the next attempt ends now, delays begin small again, and an open connection

@@ -302,6 +302,8 @@ void ClientCore::Impl::stop(TimePoint now) {
     if (!alive_) return;
     if (link_) {
         drop_attempt();
+        // It may have ended by itself, with events that nobody has taken yet: no other one follows it either.
+        close_requested_ = true;
         link_.session().stop();
         return link_ended(now);
     }

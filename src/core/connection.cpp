@@ -283,6 +283,7 @@ TlsLayer::Status Connection::decrypt() {
 }
 
 void Connection::on_tls_end(TlsLayer::Status status, TimePoint now) {
+    tls_over_ = true;
     if (status == TlsLayer::Status::closed) {
         for (const auto& layer : layers_) layer->shutdown();
         // The proxy's close_notify does not vouch for the server's.
@@ -330,7 +331,7 @@ void Connection::encrypt_what_waits() {
             return;
         }
         encrypt(as_bytes(words));
-    } else if (stage_ == Stage::session && !fin_wanted_) {
+    } else if (stage_ == Stage::session && !fin_wanted_ && !tls_over_ && !error_) {
         std::array<Bytes, pieces_at_once> pieces;
         const bool limited = budget_ != nullptr && budget_->limited();
         const std::size_t count = session_->tx(std::span(pieces).first(limited ? 1 : pieces.size()));

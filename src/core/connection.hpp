@@ -143,6 +143,9 @@ private:
     };
     std::vector<Record> records_;
     bool fin_wanted_ = false;
+    /// The peer's close_notify was answered, or an alert raised: nobody reads a message behind that, though the kernel
+    /// would take it, and so none may count as sent.
+    bool tls_over_ = false;
     bool last_words_ = false;
 
     std::optional<Session> session_;

@@ -139,6 +139,7 @@ void Wire::client_close() {
     up.on_room = nullptr;
     if (!down.readable().empty()) {
         up.reset();
+        down.consume(down.readable().size());  // or a server whose window it fills would write for ever
     } else {
         up.finish();
     }

@@ -267,6 +267,26 @@ TEST(SimClose, StopEndsAtOnce) {
     EXPECT_EQ(life.client.count(Kind::closed), 1u);
 }
 
+TEST(SimClose, StopEndsALifeWhoseConnectionHasJustEndedByItself) {
+    for (const bool by_close : {false, true}) {
+        Life life(quiet());
+        ASSERT_TRUE(life.open());
+        life.client.pause();
+        life.peer().send_message(opcode::text, "not taken");
+        if (by_close) life.peer().send(close_frame(1001, "bye"));
+        life.peer().finish();
+        life.world.run_for(20s);
+        EXPECT_EQ(life.client.count(Kind::closed), 0u) << "nobody was told yet";
+        life.client.stop();
+        EXPECT_EQ(life.client.state(), State::idle);
+        life.client.resume();
+        ASSERT_TRUE(life.until_end()) << life.log();
+        EXPECT_EQ(life.client.count(Kind::closed), 1u);
+        EXPECT_FALSE(life.client.find(Kind::closed)->close.will_reconnect);
+        EXPECT_EQ(life.client.count(Kind::connecting), 1u);
+    }
+}
+
 TEST(SimClose, BeforeTheConnectionIsOpenItEndsTheAttempt) {
     for (const Duration when : {0ms, 1ms, 10ms, 30ms}) {
         Life life;

@@ -298,7 +298,7 @@ public:
     [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);
     /// The kernel took the first `n` bytes of what `tx` gave; 0 when it would block. Ends the loan. Group `send`.
     void tx_consume(StreamId id, std::size_t n);
-    /// `settle` would make events or move the deadline because of what was sent. Group `send`.
+    /// `settle` would make events, move the deadline or make room because of what was sent, or was not. Group `send`.
     [[nodiscard]] bool needs_settle() const noexcept;
     /// When `on_timeout` is to be called; empty: nothing is waited for.
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;

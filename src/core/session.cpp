@@ -136,8 +136,10 @@ std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
 
 std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number, bool compressed) {
     if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size, compressed)) {
-        // With a ceiling it is not the machine that has no memory: there will be room when something has left.
-        return limited_ && error == make_error_code(Errc::out_of_memory) ? Errc::send_queue_full : error;
+        // With a ceiling it is not the machine that has no memory: there will be room when something has left, or when
+        // the receive half has given back what it only keeps.
+        starved_ = limited_ && error == make_error_code(Errc::out_of_memory);
+        return starved_ ? Errc::send_queue_full : error;
     }
     if (fin) ++messages_sent_;
     if (fin && number != 0) tracked_.push({outbox_.pushed(), number});
@@ -230,6 +232,7 @@ void Session::settle(TimePoint now) {
     if (state_ == State::ended) return;
     if (std::exchange(progress_, false)) keepalive_.on_alive(now);
     send_pongs();
+    if (std::exchange(starved_, false)) trim();
     if (close_requested_ && state_ == State::open) enter(State::closing, now + config_.timeouts.close);
     if (state_ != State::open && state_ != State::closing) return;
     if (reader_failed_) fail(Error(reader_.error(), Phase::open, reader_.error_detail()), now);

@@ -82,8 +82,8 @@ public:
     [[nodiscard]] bool any_unsent() const noexcept {
         return !tracked_.empty() && tracked_.back().end > outbox_.consumed();
     }
-    /// `settle` has something to tell that came of sending.
-    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_; }
+    /// `settle` has something to tell that came of sending, or to give back.
+    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
 
     // --- both halves -----------------------------------------------------------------------------------------------
 
@@ -184,6 +184,7 @@ private:
     bool congested_ = false;  ///< The high mark was reached, and the low one not since.
     bool became_congested_ = false;
     bool progress_ = false;  ///< The kernel took bytes after having refused some.
+    bool starved_ = false;   ///< A message was refused for want of memory; some may only be kept for the next one.
     CloseCode sent_code_ = CloseCode::no_status;
     std::uint64_t messages_sent_ = 0;
     struct Tracked {

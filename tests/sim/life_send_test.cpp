@@ -186,6 +186,26 @@ TEST(SimQueue, WhatLeftInRecordsOfTlsIsNotSentAgain) {
     EXPECT_EQ(fates(life.client), "1 sent, 2 sent");
 }
 
+TEST(SimFate, NothingIsSentBehindTheEndOfTls) {
+    Behaviour behaviour = quiet();
+    behaviour.down.coalesce = 1;  // one read takes both
+    Config config = quick;
+    config.url = "wss://host:80/";
+    Life life(behaviour, config);
+    life.client.crypto.has_tls = true;
+    ASSERT_TRUE(life.open());
+    life.client.pause();
+    life.peer().send_message(opcode::text, "not taken yet");
+    life.peer().finish();
+    life.world.run_for(1s);
+    EXPECT_EQ(watch(life.client, "nobody reads this"), 1u);
+    life.world.run_for(1s);
+    life.client.resume();
+    ASSERT_TRUE(life.until(Kind::closed, 1s));
+    EXPECT_EQ(heard(life), Texts{});
+    EXPECT_EQ(fates(life.client), "1 dropped");
+}
+
 /// Refreshes while the kernel takes no more of the first connection, and sends on.
 struct Replaced : Life {
     Replaced() : Life(narrow(), queueing({.max_bytes = 100'000})) {
@@ -355,6 +375,21 @@ Config with_ceiling(std::size_t bytes) {
     config.limits.max_error_body = 1024;
     config.limits.max_memory = bytes;
     return config;
+}
+
+TEST(SimMemory, WhatIsKeptForTheNextMessageMakesRoom) {
+    Config config = with_ceiling(24'000);
+    config.keepalive.interval = 0ms;  // its pings give such memory back as well
+    Life life(quiet(), config);
+    ASSERT_TRUE(life.open());
+    life.peer().send_message(opcode::binary, std::string(10'000, 'x'));
+    ASSERT_TRUE(life.until(Kind::message, 1s));
+    int refused = 0;
+    while (life.client.send_text("there is room") == Errc::send_queue_full && refused < 10) ++refused;
+    EXPECT_GT(refused, 0) << "or this proves nothing";
+    EXPECT_LT(refused, 10);
+    life.world.run_for(1s);
+    EXPECT_EQ(heard(life), Texts{"there is room"});
 }
 
 TEST(SimMemory, ACeilingForWhatWaitsRefusesSends) {

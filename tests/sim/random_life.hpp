@@ -45,6 +45,7 @@ private:
     void soothe(Peer& peer);
     void end_parts(int tries);
     void last_words();
+    [[nodiscard]] Duration slowest_round_trip() const;
     [[nodiscard]] std::error_code send_last_words();
     [[nodiscard]] bool received(std::string_view text, std::size_t begin) const;
     void complain(std::string what) { complaints_ += what + "\n"; }

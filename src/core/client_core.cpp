@@ -771,7 +771,15 @@ void ClientCore::Impl::update_attempt(TimePoint now) {
         return attempt_failed(std::move(error), now);
     }
     // A message that is being sent in parts ends where it began.
-    if (link_ && link_.session().open() && link_.session().part_open()) return;
+    if (link_ && link_.session().open() && link_.session().part_open()) {
+        if (!link_.session().starving()) return;
+        // They would wait for each other: the end of the message for memory that the new connection has.
+        Error error(Errc::memory_limit, Phase::open, "a message in parts had no room beside it");
+        error.peer = attempt_->peer();
+        attempt_->abandon();
+        attempt_.reset();
+        return attempt_failed(std::move(error), now);
+    }
     adopt(now);
 }
 

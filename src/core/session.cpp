@@ -138,9 +138,10 @@ std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint6
     if (const std::error_code error = outbox_.push(opcode, payload, fin, config_.fragment_size, compressed)) {
         // With a ceiling it is not the machine that has no memory: there will be room when something has left, or when
         // the receive half has given back what it only keeps.
-        starved_ = limited_ && error == make_error_code(Errc::out_of_memory);
+        starved_ = starving_ = limited_ && error == make_error_code(Errc::out_of_memory);
         return starved_ ? Errc::send_queue_full : error;
     }
+    starving_ = false;
     if (fin) ++messages_sent_;
     if (fin && number != 0) tracked_.push({outbox_.pushed(), number});
     const std::size_t high = config_.water_marks.high;

@@ -82,6 +82,8 @@ public:
     [[nodiscard]] bool any_unsent() const noexcept {
         return !tracked_.empty() && tracked_.back().end > outbox_.consumed();
     }
+    /// The last message, or part of one, was refused because of the ceiling for the client's memory.
+    [[nodiscard]] bool starving() const noexcept { return starving_; }
     /// `settle` has something to tell that came of sending, or to give back.
     [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
 
@@ -185,6 +187,7 @@ private:
     bool became_congested_ = false;
     bool progress_ = false;  ///< The kernel took bytes after having refused some.
     bool starved_ = false;   ///< A message was refused for want of memory; some may only be kept for the next one.
+    bool starving_ = false;  ///< That is how the last one fared.
     CloseCode sent_code_ = CloseCode::no_status;
     std::uint64_t messages_sent_ = 0;
     struct Tracked {

@@ -392,6 +392,23 @@ TEST(SimMemory, WhatIsKeptForTheNextMessageMakesRoom) {
     EXPECT_EQ(heard(life), Texts{"there is room"});
 }
 
+TEST(SimMemory, ASuccessorMakesRoomForTheMessageThatItWaitsFor) {
+    Config config = with_ceiling(36'000);
+    config.keepalive.interval = 0ms;
+    Life life(quiet(), config);
+    ASSERT_TRUE(life.open());
+    EXPECT_FALSE(life.client.send_part(Opcode::binary, std::string(4'000, 'x'), false));
+    EXPECT_FALSE(life.client.refresh());
+    life.world.run_for(1s);
+    ASSERT_EQ(life.server.peers.size(), 2u);
+    EXPECT_EQ(life.client.send_part(Opcode::continuation, std::string(14'000, 'y'), true), Errc::send_queue_full);
+    EXPECT_EQ(life.client.count(Kind::switch_failed), 1u) << life.log();
+    EXPECT_EQ(life.error(), Errc::memory_limit);
+    EXPECT_FALSE(life.client.send_part(Opcode::continuation, std::string(14'000, 'y'), true));
+    ASSERT_TRUE(life.until(Kind::switched, 10s)) << "it is tried again";
+    EXPECT_EQ(life.server.peers[0]->messages.at(0).payload.size(), 18'000u);
+}
+
 TEST(SimMemory, ACeilingForWhatWaitsRefusesSends) {
     Behaviour behaviour = quiet();
     behaviour.up.capacity = 1000;

@@ -267,24 +267,43 @@ TEST(SimClose, StopEndsAtOnce) {
     EXPECT_EQ(life.client.count(Kind::closed), 1u);
 }
 
-TEST(SimClose, StopEndsALifeWhoseConnectionHasJustEndedByItself) {
-    for (const bool by_close : {false, true}) {
-        Life life(quiet());
-        ASSERT_TRUE(life.open());
-        life.client.pause();
-        life.peer().send_message(opcode::text, "not taken");
-        if (by_close) life.peer().send(close_frame(1001, "bye"));
-        life.peer().finish();
-        life.world.run_for(20s);
-        EXPECT_EQ(life.client.count(Kind::closed), 0u) << "nobody was told yet";
-        life.client.stop();
-        EXPECT_EQ(life.client.state(), State::idle);
-        life.client.resume();
-        ASSERT_TRUE(life.until_end()) << life.log();
-        EXPECT_EQ(life.client.count(Kind::closed), 1u);
-        EXPECT_FALSE(life.client.find(Kind::closed)->close.will_reconnect);
-        EXPECT_EQ(life.client.count(Kind::connecting), 1u);
+/// Of the simulator: what a closed socket had received is thrown away, and keeps no server writing.
+TEST(SimClose, AServerIsNotLeftWritingToAClosedSocket) {
+    Behaviour behaviour = quiet();
+    behaviour.down.capacity = 1000;
+    Config config = no_reconnect();
+    config.receive_buffer = 4096;
+    Life life(behaviour, config);
+    ASSERT_TRUE(life.open());
+    life.client.pause();
+    for (int i = 0; i < 20; ++i) {
+        life.peer().send_message(opcode::binary, std::string(1000, 'x'));
+        life.world.run_for(100ms);
     }
+    EXPECT_TRUE(life.peer().writing());
+    EXPECT_NE(life.client.unread(), 0u);
+    life.client.stop();
+    life.world.run_for(10s);
+    EXPECT_FALSE(life.peer().writing());
+}
+
+TEST(SimClose, StopEndsALifeWhoseConnectionHasJustEndedByItself) {
+    Life life(quiet());
+    ASSERT_TRUE(life.open());
+    life.client.on_event = [&](const Entry& entry) {
+        if (entry.kind == Kind::closing) life.client.pause();
+    };
+    life.peer().send(close_frame(1001, "bye"));
+    life.world.run_for(20s);
+    EXPECT_EQ(life.client.count(Kind::closed), 0u) << "nobody was told yet";
+    life.client.stop();
+    EXPECT_EQ(life.client.state(), State::idle);
+    life.client.resume();
+    ASSERT_TRUE(life.until_end()) << life.log();
+    ASSERT_EQ(life.client.count(Kind::closed), 1u);
+    EXPECT_FALSE(life.client.find(Kind::closed)->close.will_reconnect);
+    EXPECT_EQ(life.error(), Errc::closed_by_peer) << "that is how it ended";
+    EXPECT_EQ(life.client.count(Kind::connecting), 1u);
 }
 
 TEST(SimClose, BeforeTheConnectionIsOpenItEndsTheAttempt) {

@@ -24,6 +24,7 @@ Bytes payload_of(const Buffer& in, const FrameHeader& frame, std::size_t size) n
 MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
     in.consume(std::exchange(lent_, 0));
     if (std::exchange(assembly_lent_, false)) assembled_ = 0;
+    chunk_lent_ = false;
     for (;;) {
         if (discarding_) {
             in.consume(in.size());
@@ -44,7 +45,7 @@ MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
 void MessageReader::trim() noexcept {
     if (std::exchange(assembly_used_, false) || assembled_ != 0) return;
     assembly_.release();
-    if (message_ == no_message) chunk_.release();
+    if (message_ == no_message && !chunk_lent_) chunk_.release();
 }
 
 MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
@@ -264,6 +265,7 @@ MessageReader::Step MessageReader::deliver_inflated(Bytes bytes, bool done, Even
         if (frame_ends) end_of_frame();
         return Step::again;
     }
+    chunk_lent_ = true;
     event.kind = Event::Kind::chunk;
     event.chunk = {.opcode = message_,
                    .bytes = bytes,

@@ -112,6 +112,7 @@ private:
     Block assembly_;  ///< A message that does not fit into the buffer, or is fragmented.
     std::size_t assembled_ = 0;
     bool assembly_lent_ = false;
+    bool chunk_lent_ = false;  ///< The last event refers to `chunk_`.
     bool assembly_used_ = false;
 
     // Compressed messages (RFC 7692 section 7.2.2); `message_size_` counts what was inflated.

@@ -616,6 +616,9 @@ TEST(InflaterTest, ChunksSayWhereTheyStand) {
         EXPECT_EQ(event.chunk.first, offset == 0);
         offset += event.bytes.size();
         EXPECT_EQ(event.chunk.last, offset == message.size());
+        reader.trim();  // takes nothing away that an event still refers to
+        reader.trim();
+        EXPECT_EQ(as_text(event.bytes), std::string(event.bytes.size(), 'x'));
     }
     EXPECT_EQ(offset, message.size());
     EXPECT_EQ(reader.messages(), 1u);

@@ -314,8 +314,8 @@ private:
         ssize_t size = 0;
         if (ssl_ != nullptr) {
             wanted = std::min(wanted, encrypt_size);
-            if (SSL_write(ssl_, block_->bytes.data() + flood_at_, static_cast<int>(wanted)) <= 0) return -1;
-            size = static_cast<ssize_t>(wanted);
+            size = SSL_write(ssl_, block_->bytes.data() + flood_at_, static_cast<int>(wanted));
+            if (size <= 0) return -1;
         } else if (copying) {
             size = sent(send(descriptor_, block_->bytes.data() + flood_at_, wanted, MSG_NOSIGNAL | MSG_DONTWAIT));
         } else {
@@ -519,8 +519,7 @@ SSL_CTX* make_context() {
     X509_sign(certificate, key, EVP_sha256());
     SSL_CTX_use_certificate(context, certificate);
     SSL_CTX_use_PrivateKey(context, key);
-    SSL_CTX_set_mode(context,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return context;

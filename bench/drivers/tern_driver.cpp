@@ -140,6 +140,7 @@ void run_client(const bench::Task& task) {
         });
     }
     client.on_error([](const tern::Error& error, bool) { check(error); });
+    client.on_close([](const tern::CloseInfo& info) { check(info.error); });
     check(client.start());
     over.wait();
     std::_Exit(0);
@@ -204,6 +205,7 @@ void run_poll(const bench::Task& task) {
                 player.report();
                 std::_Exit(0);
             case tern::Event::Kind::writable: player.feed(); break;
+            case tern::Event::Kind::closed: check(event.close->error); break;
             case tern::Event::Kind::failed: check(*event.error); break;
             default: break;
         }

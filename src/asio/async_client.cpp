@@ -142,7 +142,7 @@ private:
     void on_start(StartMode mode) override;
     void on_idle() override;
     void on_progress() override;
-    void deliver(const Event& event) noexcept override;
+    bool deliver(const Event& event) noexcept override;
     bool ready_for_event() override;
 
     [[nodiscard]] std::shared_ptr<Impl> self() { return std::static_pointer_cast<Impl>(shared_from_this()); }
@@ -416,14 +416,18 @@ void AsyncClient::Impl::go_on() {
     if (!wanted) watch_progress(false);  // under `send_mutex_`, like the contrary
 }
 
-void AsyncClient::Impl::deliver(const Event& event) noexcept {
+bool AsyncClient::Impl::deliver(const Event& event) noexcept {
     try {
-        if (event.kind == Event::Kind::message) return deliver_message(event.message());
-        note(event);
-        if (on_event_) on_event_(event);
+        if (event.kind == Event::Kind::message) {
+            deliver_message(event.message());
+        } else {
+            note(event);
+            if (on_event_) on_event_(event);
+        }
     } catch (...) {
         asio::post(executor_, [exception = std::current_exception()] { std::rethrow_exception(exception); });
     }
+    return ready_for_event();
 }
 
 void AsyncClient::Impl::deliver_message(MessageView view) {

@@ -80,7 +80,7 @@ private:
     void ask(const Command& command) noexcept override;
     void on_start(StartMode mode) override;
     void on_idle() override;
-    void deliver(const Event& event) noexcept override;
+    bool deliver(const Event& event) noexcept override;
     bool ready_for_event() override;
     void note(const Event& event);
     void call_handlers(const Event& event);
@@ -174,8 +174,12 @@ void Client::Impl::forget_handlers() {
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-void Client::Impl::deliver(const Event& event) noexcept {
+bool Client::Impl::deliver(const Event& event) noexcept {
     try {
+        if (event.kind == Event::Kind::message && on_message && !on_event) {
+            on_message(event.message());
+            return true;
+        }
         if (event.kind != Event::Kind::message) note(event);
         call_handlers(event);
     } catch (const std::exception& exception) {
@@ -183,6 +187,7 @@ void Client::Impl::deliver(const Event& event) noexcept {
     } catch (...) {
         report_exception("something that is not a std::exception");
     }
+    return ready_for_event();
 }
 
 bool Client::Impl::asks() const {

@@ -86,9 +86,12 @@ public:
     void feed() {
         while (left_ > 0) {
             const std::error_code error = sender_.send(tern::Opcode::binary, tern::as_bytes(payload_));
+            if (!error) {
+                --left_;
+                continue;
+            }
             if (error == make_error_code(tern::Errc::send_queue_full)) return;
             check(error);
-            --left_;
         }
     }
     void report() { course_.report(); }

@@ -109,7 +109,7 @@ std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin, const 
 std::error_code Runner::send(Outgoing& outgoing) {
     // Nothing to compress and nothing to wait for, which most messages have in common.
     if (!outgoing.may_be_compressed(config_->compression)) {
-        const Lock lock(mutex_);
+        const std::lock_guard lock(mutex_);
         const std::error_code error = core_.finish(outgoing);
         if (!error) flush_and_settle();
         if (!error || outgoing.options().wait.count() <= 0) return error;

@@ -6,15 +6,14 @@
 #include <new>
 #include <utility>
 
-
 namespace tern::core {
 namespace {
 
 constexpr std::size_t small_segment = 4u << 10u;
 /// Fits the second-level cache and is as much as one system call usefully carries.
 constexpr std::size_t large_segment = 64u << 10u;
-/// As many as are offered to the kernel at once.
-constexpr std::size_t most_spares = 4;
+/// A mebibyte, so that messages of that size do not get fresh memory from the system each time.
+constexpr std::size_t most_spares = 16;
 
 }  // namespace
 

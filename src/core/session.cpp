@@ -133,7 +133,7 @@ std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
     }
 
     // Without memory for the compressor a message goes as it is, unless it has begun otherwise.
-    const bool failed = static_cast<bool>(outgoing.error_);
+    const bool failed = outgoing.error_ != Errc{};
     if (failed && !begins && part_compressed_) return limited_ ? Errc::send_queue_full : outgoing.error_;
     Compressor* const compressor = outgoing.compressor_ == compressor_ ? outgoing.compressor_.get() : nullptr;
     const bool compressed =

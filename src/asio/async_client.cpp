@@ -220,8 +220,7 @@ void AsyncClient::Impl::connect(OperationPtr operation) {
 
 void AsyncClient::Impl::receive(OperationPtr operation) {
     Message message;
-    bool was_full = false;
-    bool waits = false;
+    bool has_room_again = false;
     {
         const std::lock_guard lock(mutex_);
         Completions completions;
@@ -232,21 +231,21 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
         if (inbox_.empty()) {
             if (started_) {
                 receiving_.push_back({.operation = std::move(operation)});
-                waits = true;
             } else {
                 completions.add(std::move(operation), ending_ ? ending_.code : make_error_code(Errc::not_connected));
-                return;
             }
-        } else {
-            message = std::move(inbox_.front());
-            inbox_.pop_front();
-            was_full = inbox_bytes_ >= config().receive_buffer;
-            inbox_bytes_ -= message.data.size() + sizeof(Message);
+            return;
         }
+        message = std::move(inbox_.front());
+        inbox_.pop_front();
+        const std::size_t before = inbox_bytes_;
+        inbox_bytes_ -= message.data.size() + sizeof(Message);
+        // Not for each message: a full inbox is filled up again when half of it is gone.
+        const std::size_t half = config().receive_buffer / 2;
+        has_room_again = before >= half && inbox_bytes_ < half;
     }
-    if (waits) return wake();
     operation.release()->complete({}, std::move(message));
-    if (was_full) wake();
+    if (has_room_again) wake();
 }
 
 void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation) {

@@ -286,11 +286,13 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
     if (inbox_.empty()) return ending_ != nullptr ? *ending_ : Error(Errc::not_connected);
     Message message = std::move(inbox_.front());
     inbox_.pop_front();
-    const bool was_full = inbox_bytes_ >= config().receive_buffer;
+    const std::size_t before = inbox_bytes_;
     inbox_bytes_ -= message.data.size() + sizeof(Message);
-    const bool has_room = inbox_bytes_ < config().receive_buffer;
+    // Not for each message: a full inbox is filled up again when half of it is gone.
+    const std::size_t half = config().receive_buffer / 2;
+    const bool has_room_again = before >= half && inbox_bytes_ < half;
     lock.unlock();
-    if (was_full && has_room) wake();
+    if (has_room_again) wake();
     return message;
 }
 

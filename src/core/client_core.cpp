@@ -363,7 +363,7 @@ std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
     if (close_requested_) return Errc::already_closing;
     const SendOptions& options = outgoing.options();
     // What most messages are: nothing waits, and nobody asks what becomes of it.
-    if (link_ && backlog_ == nullptr && options.number == nullptr && !keeps() && !holds_back() &&
+    if (link_ && backlog_ == nullptr && options.number == nullptr && !keeps() &&
         link_.session().send_quickly(outgoing)) {
         return {};
     }

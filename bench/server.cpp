@@ -3,7 +3,10 @@
 // own (bench/run.py). After each task it prints a JSON line with its own CPU time, so that one sees if it was the
 // limit.
 //
-//     bench_server [--copy]        prints "ready PORT PORT": for ws and for wss
+//     bench_server [--sendfile]    prints "ready PORT PORT": for ws and for wss
+//
+// With --sendfile it does not even copy, and is idle while bare sockets are measured. But then all that a client reads
+// lies in its own cache already, as it never does for data that came from somewhere, so that is not the default.
 //
 // A text message is a command; while the task lasts, messages are what the task says:
 //     flood COUNT SIZE KIND   sends that many messages; KIND is binary, text (of many-byte UTF-8) or deflate
@@ -54,8 +57,8 @@ constexpr std::size_t turn_size = 256u << 10u;
 /// Encrypted at once: several records.
 constexpr std::size_t encrypt_size = 64u << 10u;
 
-bool copying = false;  // sends from memory instead of from pages of a file
-int spinning = 0;      // connections that want it
+bool copying = true;  // sends from memory and not from pages of a file
+int spinning = 0;     // connections that want it
 
 [[noreturn]] void die(const char* what) {
     std::perror(what);
@@ -621,10 +624,10 @@ private:
 
 int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
-        if (std::string_view(argv[i]) == "--copy") {
-            copying = true;
+        if (std::string_view(argv[i]) == "--sendfile") {
+            copying = false;
         } else {
-            std::fprintf(stderr, "usage: bench_server [--copy]\n");
+            std::fprintf(stderr, "usage: bench_server [--sendfile]\n");
             return 2;
         }
     }

@@ -166,10 +166,12 @@ def main():
     folder = os.path.abspath(sys.argv[1])
     print("| client | program | shared libraries | their size | compiling |\n|---|---|---|---|---|")
     measure(folder, "tern, archive", PROGRAMS["tern"], "c++20", tern_libraries(folder))
-    shared = os.path.join(folder, "shared")
-    if os.path.exists(f"{shared}/libtern.so"):
-        libraries = [f"-L{shared}", "-ltern", f"-Wl,-rpath,{shared}"]
-        measure(folder, "tern, shared library", PROGRAMS["tern"], "c++20", libraries)
+    with tempfile.TemporaryDirectory() as place:
+        library = f"{place}/libtern.so"
+        archive, *others = tern_libraries(folder)
+        subprocess.run(["g++", "-shared", "-o", library, "-Wl,--whole-archive", archive, "-Wl,--no-whole-archive", *others], check=True)
+        subprocess.run(["strip", library], check=True)
+        measure(folder, "tern, shared library", PROGRAMS["tern"], "c++20", [f"-L{place}", "-ltern", f"-Wl,-rpath,{place}"])
     measure(folder, "Beast (no TLS)", PROGRAMS["Beast"], "c++20", ["-pthread"])
     measure(folder, "websocketpp (no TLS)", PROGRAMS["websocketpp"], "c++17", ["-pthread"])
     measure(folder, "libwebsockets", PROGRAMS["libwebsockets"], "c++20", ["-lwebsockets"])

@@ -76,7 +76,10 @@ public:
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
     ~Stream() {
-        if (ssl_ != nullptr) SSL_free(ssl_);
+        if (ssl_ != nullptr) {
+            SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else the session cannot be resumed
+            SSL_free(ssl_);
+        }
         close(descriptor_);
     }
 

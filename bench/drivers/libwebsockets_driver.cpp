@@ -89,8 +89,8 @@ int callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
             bench::fail(in != nullptr ? static_cast<const char*>(in) : "connection");
         case LWS_CALLBACK_CLIENT_ESTABLISHED:
             if (connecting) {
-                lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, nullptr, 0);
-                return -1;
+                lws_callback_on_writable(wsi);
+                return 0;
             }
             act(wsi, state->course.opened());
             return 0;
@@ -100,7 +100,10 @@ int callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
                 act(wsi, state->course.received(std::exchange(state->size, 0)));
             }
             return 0;
-        case LWS_CALLBACK_CLIENT_WRITEABLE: return write(wsi);
+        case LWS_CALLBACK_CLIENT_WRITEABLE:
+            if (!connecting) return write(wsi);
+            lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, nullptr, 0);
+            return -1;
         case LWS_CALLBACK_CLIENT_CLOSED:
             if (!connecting) bench::fail("closed");
             if (state->done == state->task.warm) state->meter.start();

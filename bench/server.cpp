@@ -176,6 +176,7 @@ public:
     Connection& operator=(const Connection&) = delete;
     ~Connection() {
         if (spins_) --spinning;
+        if (inflater_.state != nullptr) inflateEnd(&inflater_);
         if (ssl_ != nullptr) SSL_free(ssl_);
         close(descriptor_);
     }
@@ -424,11 +425,27 @@ private:
             std::string payload(data + at + header, size);
             for (std::size_t i = 0; i < payload.size(); ++i)
                 payload[i] = static_cast<char>(payload[i] ^ data[at + header - 4 + i % 4]);
+            const unsigned first_byte = byte(at);
             at += header + size;
+            if ((first_byte & 0x40u) != 0) payload = inflated(payload);
             if (!on_message(opcode, payload)) return false;
         }
         keep(at);
         return true;
+    }
+
+    /// Only commands are inflated; before the first of them no compressed message has been left out.
+    std::string inflated(const std::string& payload) {
+        if (inflater_.state == nullptr && inflateInit2(&inflater_, -15) != Z_OK) die("inflateInit2");
+        std::string in = payload + std::string("\0\0\xff\xff", 4);
+        std::string out(64u << 10u, '\0');
+        inflater_.next_in = reinterpret_cast<Bytef*>(in.data());
+        inflater_.avail_in = static_cast<uInt>(in.size());
+        inflater_.next_out = reinterpret_cast<Bytef*>(out.data());
+        inflater_.avail_out = static_cast<uInt>(out.size());
+        inflate(&inflater_, Z_SYNC_FLUSH);
+        out.resize(out.size() - inflater_.avail_out);
+        return out;
     }
 
     bool on_message(unsigned opcode, const std::string& payload) {
@@ -495,6 +512,7 @@ private:
     std::uint64_t skip_ = 0;  ///< Of a payload that is not wanted.
     bool counts_ = false;     ///< With its last byte a message is complete.
 
+    z_stream inflater_{};
     std::string plain_out_;
     std::size_t plain_sent_ = 0;
     bool blocked_ = false;

@@ -133,7 +133,9 @@ public:
         is_part_ = true;
         fin_ = fin;
     }
-    ~Outgoing() { give_up(); }
+    ~Outgoing() {
+        if (compressor_ != nullptr) give_up();
+    }
     Outgoing(const Outgoing&) = delete;
     Outgoing& operator=(const Outgoing&) = delete;
 
@@ -165,7 +167,7 @@ private:
     SendOptions options_;
     bool is_part_ = false;
     bool fin_ = true;
-    std::error_code error_;
+    Errc error_{};
     std::shared_ptr<core::Compressor> compressor_;  ///< While it works for this message, or holds its output.
 };
 

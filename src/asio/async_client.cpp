@@ -142,7 +142,7 @@ private:
     void on_start(StartMode mode) override;
     void on_idle() override;
     void on_progress() override;
-    void deliver(const Event& event) noexcept override;
+    bool deliver(const Event& event) noexcept override;
     bool ready_for_event() override;
 
     [[nodiscard]] std::shared_ptr<Impl> self() { return std::static_pointer_cast<Impl>(shared_from_this()); }
@@ -220,8 +220,7 @@ void AsyncClient::Impl::connect(OperationPtr operation) {
 
 void AsyncClient::Impl::receive(OperationPtr operation) {
     Message message;
-    bool was_full = false;
-    bool waits = false;
+    bool has_room_again = false;
     {
         const std::lock_guard lock(mutex_);
         Completions completions;
@@ -232,21 +231,21 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
         if (inbox_.empty()) {
             if (started_) {
                 receiving_.push_back({.operation = std::move(operation)});
-                waits = true;
             } else {
                 completions.add(std::move(operation), ending_ ? ending_.code : make_error_code(Errc::not_connected));
-                return;
             }
-        } else {
-            message = std::move(inbox_.front());
-            inbox_.pop_front();
-            was_full = inbox_bytes_ >= config().receive_buffer;
-            inbox_bytes_ -= message.data.size() + sizeof(Message);
+            return;
         }
+        message = std::move(inbox_.front());
+        inbox_.pop_front();
+        const std::size_t before = inbox_bytes_;
+        inbox_bytes_ -= message.data.size() + sizeof(Message);
+        // Not for each message: a full inbox is filled up again when half of it is gone.
+        const std::size_t half = config().receive_buffer / 2;
+        has_room_again = before >= half && inbox_bytes_ < half;
     }
-    if (waits) return wake();
     operation.release()->complete({}, std::move(message));
-    if (was_full) wake();
+    if (has_room_again) wake();
 }
 
 void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation) {
@@ -416,14 +415,18 @@ void AsyncClient::Impl::go_on() {
     if (!wanted) watch_progress(false);  // under `send_mutex_`, like the contrary
 }
 
-void AsyncClient::Impl::deliver(const Event& event) noexcept {
+bool AsyncClient::Impl::deliver(const Event& event) noexcept {
     try {
-        if (event.kind == Event::Kind::message) return deliver_message(event.message());
-        note(event);
-        if (on_event_) on_event_(event);
+        if (event.kind == Event::Kind::message) {
+            deliver_message(event.message());
+        } else {
+            note(event);
+            if (on_event_) on_event_(event);
+        }
     } catch (...) {
         asio::post(executor_, [exception = std::current_exception()] { std::rethrow_exception(exception); });
     }
+    return ready_for_event();
 }
 
 void AsyncClient::Impl::deliver_message(MessageView view) {

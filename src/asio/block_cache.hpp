@@ -27,7 +27,9 @@ private:
     };
 
     std::mutex mutex_;
-    std::array<Entry, 8> kept_;  ///< The one that was given back last comes first.
+    /// The one that was given back last comes first. Together a little more than a mebibyte at most, so that messages
+    /// of that size do not get fresh memory from the system each time.
+    std::array<Entry, 20> kept_;
     std::size_t count_ = 0;
 };
 

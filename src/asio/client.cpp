@@ -80,7 +80,7 @@ private:
     void ask(const Command& command) noexcept override;
     void on_start(StartMode mode) override;
     void on_idle() override;
-    void deliver(const Event& event) noexcept override;
+    bool deliver(const Event& event) noexcept override;
     bool ready_for_event() override;
     void note(const Event& event);
     void call_handlers(const Event& event);
@@ -174,8 +174,12 @@ void Client::Impl::forget_handlers() {
 
 // --- events --------------------------------------------------------------------------------------------------------
 
-void Client::Impl::deliver(const Event& event) noexcept {
+bool Client::Impl::deliver(const Event& event) noexcept {
     try {
+        if (event.kind == Event::Kind::message && on_message && !on_event) {
+            on_message(event.message());
+            return true;
+        }
         if (event.kind != Event::Kind::message) note(event);
         call_handlers(event);
     } catch (const std::exception& exception) {
@@ -183,6 +187,7 @@ void Client::Impl::deliver(const Event& event) noexcept {
     } catch (...) {
         report_exception("something that is not a std::exception");
     }
+    return ready_for_event();
 }
 
 bool Client::Impl::asks() const {
@@ -281,11 +286,13 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
     if (inbox_.empty()) return ending_ != nullptr ? *ending_ : Error(Errc::not_connected);
     Message message = std::move(inbox_.front());
     inbox_.pop_front();
-    const bool was_full = inbox_bytes_ >= config().receive_buffer;
+    const std::size_t before = inbox_bytes_;
     inbox_bytes_ -= message.data.size() + sizeof(Message);
-    const bool has_room = inbox_bytes_ < config().receive_buffer;
+    // Not for each message: a full inbox is filled up again when half of it is gone.
+    const std::size_t half = config().receive_buffer / 2;
+    const bool has_room_again = before >= half && inbox_bytes_ < half;
     lock.unlock();
-    if (was_full && has_room) wake();
+    if (has_room_again) wake();
     return message;
 }
 

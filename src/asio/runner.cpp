@@ -107,6 +107,13 @@ std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin, const 
 }
 
 std::error_code Runner::send(Outgoing& outgoing) {
+    // Nothing to compress and nothing to wait for, which most messages have in common.
+    if (!outgoing.may_be_compressed(config_->compression)) {
+        const std::lock_guard lock(mutex_);
+        const std::error_code error = core_.finish(outgoing);
+        if (!error) flush_and_settle();
+        if (!error || outgoing.options().wait.count() <= 0) return error;
+    }
     const std::chrono::milliseconds wait = outgoing.options().wait;
     const TimePoint deadline =
         wait.count() > 0 && !engine_->on_thread() ? clock_now() + bounded(wait) : TimePoint::min();
@@ -385,11 +392,11 @@ void Runner::rest(Taken taken) {
 Runner::Taken Runner::take_events(bool stopping) {
     Taken taken = Taken::nothing;
     Event event;
-    for (;;) {
-        if (!stopping && (paused_ || !ready_for_event())) return taken == Taken::some ? taken : Taken::held_back;
+    for (bool ready = stopping || ready_for_event();;) {
+        if (!stopping && (!ready || paused_)) return taken == Taken::some ? taken : Taken::held_back;
         if (!core_.next(event)) return taken;
         taken = Taken::some;
-        if (!muted_.load(std::memory_order_relaxed)) deliver(event);
+        if (!muted_.load(std::memory_order_relaxed)) ready = deliver(event);
     }
 }
 

@@ -81,8 +81,8 @@ protected:
     [[nodiscard]] virtual bool asks() const = 0;
     /// What is the next attempt to use? On the loop's thread, without the lock; `answer` comes from any thread.
     virtual void ask(const Command& command) noexcept = 0;
-    /// An event, on the loop's thread, without the lock.
-    virtual void deliver(const Event& event) noexcept = 0;
+    /// An event, on the loop's thread, without the lock. May the next one be delivered too, as `ready_for_event` says?
+    virtual bool deliver(const Event& event) noexcept = 0;
     /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
     /// nobody asks.
     [[nodiscard]] virtual bool ready_for_event() = 0;

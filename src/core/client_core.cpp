@@ -364,6 +364,11 @@ std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
     if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     const SendOptions& options = outgoing.options();
+    // What most messages are: nothing waits, and nobody asks what becomes of it.
+    if (link_ && backlog_ == nullptr && options.number == nullptr && !keeps() &&
+        link_.session().send_quickly(outgoing)) {
+        return {};
+    }
     if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting()) ||
         holds_back()) {
         return enqueue(outgoing.opcode(), outgoing.payload(), options);

@@ -21,8 +21,14 @@ Bytes payload_of(const Buffer& in, const FrameHeader& frame, std::size_t size) n
 
 }  // namespace
 
-MessageReader::Status MessageReader::next(Buffer& in, Event& event) {
-    in.consume(std::exchange(lent_, 0));
+MessageReader::Status MessageReader::next_slowly(Buffer& in, Event& event) {
+    const Status status = read(in, event);
+    quick_ = delivery_ == Delivery::messages && !in_payload_ && message_ == no_message && checked_ == 0 &&
+             !assembly_lent_ && !discarding_;
+    return status;
+}
+
+MessageReader::Status MessageReader::read(Buffer& in, Event& event) {
     if (std::exchange(assembly_lent_, false)) assembled_ = 0;
     chunk_lent_ = false;
     for (;;) {

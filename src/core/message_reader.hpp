@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <tern/config.hpp>
 #include <tern/error.hpp>
@@ -37,7 +38,8 @@ public:
           max_message_size_(max_message_size),
           budget_(budget),
           assembly_(budget),
-          chunk_(budget) {}
+          chunk_(budget),
+          quick_(delivery == Delivery::messages) {}
     /// With compression, if it was agreed on. `max_ratio` as in the configuration.
     MessageReader(Delivery delivery, std::size_t max_message_size, const CompressionInfo& agreed,
                   std::uint32_t max_ratio, MemoryBudget* budget = nullptr) noexcept
@@ -48,7 +50,10 @@ public:
 
     /// The next event in `in`: message, chunk, ping, pong or closing. What the event before referred to is released and
     /// consumed. After `failed` (see `error`) and after a Close frame, everything that follows is discarded.
-    [[nodiscard]] Status next(Buffer& in, Event& event);
+    [[nodiscard]] Status next(Buffer& in, Event& event) {
+        in.consume(std::exchange(lent_, 0));
+        return quick_ && next_whole(in.readable(), event) ? Status::event : next_slowly(in, event);
+    }
 
     /// Why it failed, and what exactly was wrong.
     [[nodiscard]] Errc error() const noexcept { return error_; }
@@ -59,7 +64,10 @@ public:
     [[nodiscard]] const CloseFrame& close_frame() const noexcept { return close_frame_; }
 
     /// Discards everything that arrives from now on.
-    void discard() noexcept { discarding_ = true; }
+    void discard() noexcept {
+        discarding_ = true;
+        quick_ = false;
+    }
     /// Between two messages and frames, after `need_input`: a peer that ends the stream here has torn nothing apart.
     [[nodiscard]] bool between_messages() const noexcept { return !in_payload_ && message_ == no_message && !torn_; }
     /// Gives back memory that has not been needed since the last call.
@@ -74,6 +82,34 @@ public:
 private:
     enum class Step : std::uint8_t { again, need_input, event, failed };
     static constexpr Opcode no_message = Opcode::continuation;
+
+    /// A whole message in one frame that is here completely, and plain: what nearly all messages are. False: it is for
+    /// `next_slowly`, which judges whatever is wrong with it.
+    [[nodiscard]] bool next_whole(Bytes in, Event& event) noexcept {
+        if (in.size() < 2) return false;
+        const unsigned kind = std::to_integer<unsigned>(in[0]) - 0x81u;  // FIN, and text or binary
+        std::size_t length = std::to_integer<std::size_t>(in[1]);
+        std::size_t header = 2;
+        if (kind > 1 || length > 126) return false;
+        if (length == 126) {
+            if (in.size() < 4) return false;
+            header = 4;
+            length = std::to_integer<std::size_t>(in[2]) << 8u | std::to_integer<std::size_t>(in[3]);
+            if (length < 126) return false;
+        }
+        if (in.size() - header < length || length > max_message_size_) return false;
+        const Bytes payload = in.subspan(header, length);
+        const Opcode opcode = kind == 0 ? Opcode::text : Opcode::binary;
+        if (opcode == Opcode::text && !is_utf8(payload)) return false;
+        lent_ = header + length;
+        event.kind = Event::Kind::message;
+        event.opcode = opcode;
+        event.bytes = payload;
+        ++messages_;
+        return true;
+    }
+    Status next_slowly(Buffer& in, Event& event);
+    Status read(Buffer& in, Event& event);
 
     Step read_header(Buffer& in, Event& event);
     Step read_control(Buffer& in, Event& event);
@@ -126,6 +162,7 @@ private:
     Block chunk_;                        ///< Where chunks are inflated.
     std::byte beyond_{};                 ///< A byte beyond the limit, if a message has one.
 
+    bool quick_ = false;  ///< A message begins with the next byte, and may be delivered where it is.
     bool discarding_ = false;
     bool closed_ = false;
     CloseFrame close_frame_;

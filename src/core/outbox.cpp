@@ -6,14 +6,14 @@
 #include <new>
 #include <utility>
 
-#include "frame.hpp"
-
 namespace tern::core {
 namespace {
 
 constexpr std::size_t small_segment = 4u << 10u;
 /// Fits the second-level cache and is as much as one system call usefully carries.
 constexpr std::size_t large_segment = 64u << 10u;
+/// A mebibyte, so that messages of that size do not get fresh memory from the system each time.
+constexpr std::size_t most_spares = 16;
 
 }  // namespace
 
@@ -77,10 +77,10 @@ std::size_t Outbox::front(std::span<Bytes> out) {
 void Outbox::consume(std::size_t n) {
     assert(n <= lent_bulk_ + lent_control_);
     const std::size_t from_bulk = std::min(n, std::exchange(lent_bulk_, 0));
-    bulk_.consume(from_bulk, spare_);
+    bulk_.consume(from_bulk, spares_);
     consumed_ += from_bulk;
     lent_control_ = 0;
-    control_.consume(n - from_bulk, spare_);
+    control_.consume(n - from_bulk, spares_);
     // Frames that were on offer when the urgent Close came, and of which the kernel took nothing: it overtakes them
     // now.
     if (close_queued_ && bulk_close_size_ == 0) bulk_.truncate(bulk_.boundary(0));
@@ -129,10 +129,7 @@ bool Outbox::reserve(Lane& lane, std::size_t frame_size, MemoryBudget* budget) {
 }
 
 Outbox::SegmentPtr Outbox::allocate(std::size_t capacity, MemoryBudget* budget) {
-    if (spare_ != nullptr && spare_->capacity >= capacity) {
-        spare_->begin = spare_->end = spare_->lead = 0;
-        return std::move(spare_);
-    }
+    if (SegmentPtr spare = spares_.take(capacity)) return spare;
     if (budget != nullptr && !budget->take(sizeof(Segment) + capacity)) return nullptr;
     BufferPool* const pool = budget_ != nullptr ? budget_->pool() : nullptr;
     const std::size_t size = sizeof(Segment) + capacity;
@@ -159,13 +156,32 @@ void Outbox::Segment::operator delete(Segment* segment, std::destroying_delete_t
     }
 }
 
+Outbox::SegmentPtr Outbox::Spares::take(std::size_t capacity) noexcept {
+    if (first_ == nullptr || first_->capacity < capacity) return nullptr;
+    SegmentPtr taken = std::move(first_);
+    first_ = std::move(taken->next);
+    --count_;
+    taken->begin = taken->end = taken->lead = 0;
+    return taken;
+}
+
+/// Where memory is counted (`limits.max_memory`) one has to do, because the others could be what a message lacks.
+void Outbox::Spares::keep(SegmentPtr segment) noexcept {
+    if (first_ != nullptr && first_->capacity < segment->capacity) clear();
+    const bool counted = segment->budget != nullptr && segment->budget->limited();
+    if (first_ != nullptr && (segment->capacity < first_->capacity || counted || count_ == most_spares)) return;
+    segment->next = std::move(first_);
+    first_ = std::move(segment);
+    ++count_;
+}
+
 void Outbox::Lane::append(SegmentPtr segment) noexcept {
     Segment* added = segment.get();
     (back_ == nullptr ? front_ : back_->next) = std::move(segment);
     back_ = added;
 }
 
-void Outbox::Lane::consume(std::size_t n, SegmentPtr& spare) noexcept {
+void Outbox::Lane::consume(std::size_t n, Spares& spares) noexcept {
     assert(n <= size_);
     size_ -= n;
     while (front_ != nullptr) {
@@ -176,8 +192,8 @@ void Outbox::Lane::consume(std::size_t n, SegmentPtr& spare) noexcept {
         SegmentPtr emptied = std::move(front_);
         front_ = std::move(emptied->next);
         if (front_ == nullptr) back_ = nullptr;
-        if (emptied->pool != nullptr) continue;
-        if (spare == nullptr || spare->capacity < emptied->capacity) spare = std::move(emptied);
+        // A pool keeps them for all clients.
+        if (emptied->pool == nullptr) spares.keep(std::move(emptied));
     }
 }
 

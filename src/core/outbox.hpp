@@ -15,6 +15,7 @@
 #include <tern/error.hpp>
 #include <tern/message.hpp>
 
+#include "frame.hpp"
 #include "mask_keys.hpp"
 #include "memory.hpp"
 
@@ -34,6 +35,25 @@ public:
     /// (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was queued.
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0,
                                        bool compressed = false);
+    /// The same for a message in one frame, if it fits behind what is queued without further ado. False: nothing was
+    /// done, and it is for `push`.
+    [[nodiscard]] bool push_quickly(Opcode opcode, Bytes payload) {
+        Segment* const segment = bulk_.back();
+        const std::size_t header = frame_header_size(payload.size());
+        if (segment == nullptr || segment->room() < header || segment->room() - header < payload.size() ||
+            bulk_.size() >= limit_ || limit_ - bulk_.size() < payload.size() + max_frame_header) {
+            return false;
+        }
+        MaskKey key;
+        if (!keys_.next(key)) return false;
+        std::byte* const at = segment->data() + segment->end;
+        write_frame_header(at, opcode, true, payload.size(), key);
+        mask_copy(at + header, payload.data(), payload.size(), key, 0);
+        segment->end += header + payload.size();
+        bulk_.added(header + payload.size());
+        pushed_ += header + payload.size();
+        return true;
+    }
     /// Queues a ping or pong, which overtakes. Not when `close_final()`.
     [[nodiscard]] std::error_code push_control(Opcode opcode, Bytes payload);
 
@@ -65,7 +85,7 @@ public:
     [[nodiscard]] std::uint64_t consumed() const noexcept { return consumed_; }
     /// Gives back memory that is kept for the next message.
     void trim() noexcept {
-        spare_.reset();
+        spares_.clear();
         keys_.trim();
     }
 
@@ -94,6 +114,22 @@ private:
     };
     using SegmentPtr = std::unique_ptr<Segment>;
 
+    /// Emptied segments, kept for the next messages because they are warm.
+    class Spares {
+    public:
+        /// One that is large enough, or null.
+        [[nodiscard]] SegmentPtr take(std::size_t capacity) noexcept;
+        void keep(SegmentPtr segment) noexcept;
+        void clear() noexcept {
+            first_.reset();
+            count_ = 0;
+        }
+
+    private:
+        SegmentPtr first_;
+        std::size_t count_ = 0;
+    };
+
     /// A queue of segments.
     class Lane {
     public:
@@ -108,9 +144,9 @@ private:
         [[nodiscard]] Segment* back() noexcept { return back_; }
         void append(SegmentPtr segment) noexcept;
         void added(std::size_t n) noexcept { size_ += n; }
-        /// Removes `n` bytes from the front; an emptied segment is returned to `spare` if it is a large one
-        /// and not of a pool, which keeps such for all clients.
-        void consume(std::size_t n, SegmentPtr& spare) noexcept;
+        /// Removes `n` bytes from the front; emptied segments are left to `spares`, unless a pool keeps them for all
+        /// clients.
+        void consume(std::size_t n, Spares& spares) noexcept;
         /// Drops everything behind the first `keep` bytes.
         void truncate(std::size_t keep) noexcept;
         void clear() noexcept;
@@ -133,7 +169,7 @@ private:
 
     Lane bulk_;
     Lane control_;
-    SegmentPtr spare_;
+    Spares spares_;
     MaskKeys keys_;
     std::size_t limit_;
     MemoryBudget* budget_;

@@ -45,8 +45,9 @@ Session::Session(const Config& config, Crypto& crypto, TimePoint now, const Comp
 
 // --- receive half --------------------------------------------------------------------------------------------------
 
-bool Session::next(Buffer& in, Event& event) {
-    switch (reader_.next(in, event)) {
+/// What the session has to know of what the reader has found. False: there is no event.
+bool Session::note(MessageReader::Status status, Event& event) {
+    switch (status) {
         case MessageReader::Status::need_input: return false;
         case MessageReader::Status::failed: reader_failed_ = true; return false;
         case MessageReader::Status::event: break;
@@ -95,6 +96,24 @@ void Session::begin(Outgoing& outgoing) {
     outgoing.compressor_ = compressor_;
 }
 
+bool Session::send_quickly(const Outgoing& outgoing) {
+    const Opcode opcode = outgoing.opcode_;
+    if (sending_ended_ || close_requested_ || part_open() || outgoing.is_part_ || outgoing.compressor_ != nullptr ||
+        config_.fragment_size != 0) {
+        return false;
+    }
+    if (opcode == Opcode::text) {
+        const bool checked = config_.check_outgoing_text && !outgoing.options_.trusted_utf8;
+        if (checked && !is_utf8(outgoing.payload_)) return false;
+    } else if (opcode != Opcode::binary) {
+        return false;
+    }
+    if (!outbox_.push_quickly(opcode, outgoing.payload_)) return false;
+    ++messages_sent_;
+    note_congestion();
+    return true;
+}
+
 std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
     const Opcode opcode = outgoing.opcode_;
     const bool is_part = outgoing.is_part_;
@@ -114,7 +133,7 @@ std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
     }
 
     // Without memory for the compressor a message goes as it is, unless it has begun otherwise.
-    const bool failed = static_cast<bool>(outgoing.error_);
+    const bool failed = outgoing.error_ != Errc{};
     if (failed && !begins && part_compressed_) return limited_ ? Errc::send_queue_full : outgoing.error_;
     Compressor* const compressor = outgoing.compressor_ == compressor_ ? outgoing.compressor_.get() : nullptr;
     const bool compressed =
@@ -144,9 +163,13 @@ std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint6
     starving_ = false;
     if (fin) ++messages_sent_;
     if (fin && number != 0) tracked_.push({outbox_.pushed(), number});
+    note_congestion();
+    return {};
+}
+
+void Session::note_congestion() noexcept {
     const std::size_t high = config_.water_marks.high;
     if (high != 0 && !congested_ && outbox_.queued() >= high) congested_ = became_congested_ = wants_writable_ = true;
-    return {};
 }
 
 std::uint64_t Session::take_sent() {

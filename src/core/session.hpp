@@ -45,7 +45,10 @@ public:
     // --- receive half ----------------------------------------------------------------------------------------------
 
     /// The next event in `in`. False: everything has been taken.
-    [[nodiscard]] bool next(Buffer& in, Event& event);
+    [[nodiscard]] bool next(Buffer& in, Event& event) {
+        const MessageReader::Status status = reader_.next(in, event);
+        return (status == MessageReader::Status::event && event.kind == Event::Kind::message) || note(status, event);
+    }
 
     // --- send half -------------------------------------------------------------------------------------------------
 
@@ -53,6 +56,8 @@ public:
     void begin(Outgoing& outgoing);
     /// Sends what `begin` has begun; if that was on another connection, as it is. `number` as below.
     [[nodiscard]] std::error_code send(Outgoing& outgoing, std::uint64_t number);
+    /// The same, if it is a whole message with nothing special about it. False: nothing was done, and it is for `send`.
+    [[nodiscard]] bool send_quickly(const Outgoing& outgoing);
     /// `number`: is to come back from `take_sent`; 0: need not.
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options,
                                        std::uint64_t number = 0);
@@ -136,6 +141,7 @@ private:
     enum class State : std::uint8_t { open, closing, lasting, failing, ended };
     enum class Timer : std::uint8_t { close, count };
 
+    bool note(MessageReader::Status status, Event& event);
     void queue_pong(Bytes payload);
     void send_pongs();
     void on_peer_close(TimePoint now);
@@ -146,6 +152,7 @@ private:
     [[nodiscard]] std::error_code control(Opcode opcode, Bytes payload);
     [[nodiscard]] std::error_code may_send() const noexcept;
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number, bool compressed);
+    void note_congestion() noexcept;
     [[nodiscard]] Error ending() const;
 
     void trace_sent(std::size_t n) noexcept;

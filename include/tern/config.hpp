@@ -121,9 +121,12 @@ struct OfflineQueue {
         drop_oldest,  ///< The oldest make room.
         drop_newest,  ///< The new one is accepted and dropped at once.
     };
-    /// Bytes of messages that may wait. 0: none; `send` says `not_connected`. With a queue, messages that the kernel
-    /// has not got when a connection ends wait for the next one too; for this they are kept until then.
+    /// Bytes of messages that may wait. 0: none; `send` says `not_connected`.
     std::size_t max_bytes = 0;
+    /// Messages of which the kernel has not got all when a connection ends wait for the next one, in front of later
+    /// ones; a copy of each is kept until then. False: they are dropped, with that fate, and nothing is copied. What the
+    /// kernel has got is never sent again: the peer may have it.
+    bool resend = true;
     Full when_full = Full::reject;
     std::chrono::milliseconds expire_after{0};  ///< Older messages are dropped. 0: never.
 

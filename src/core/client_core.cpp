@@ -220,9 +220,11 @@ private:
     Link* find(StreamId id) noexcept;
     [[nodiscard]] bool usable() const noexcept { return link_ && link_.session().open(); }
     /// Messages outlive the connection that they were queued on.
-    [[nodiscard]] bool keeps() const noexcept { return config_->offline_queue.max_bytes != 0; }
+    [[nodiscard]] bool keeps() const noexcept { return waits() && config_->offline_queue.resend; }
+    /// Messages may wait for a connection, however long it takes.
+    [[nodiscard]] bool waits() const noexcept { return config_->offline_queue.max_bytes != 0; }
     /// Messages are accepted while there is no open connection.
-    [[nodiscard]] bool queues() const noexcept { return keeps() || switching_; }
+    [[nodiscard]] bool queues() const noexcept { return waits() || switching_; }
     /// The connection whose place was taken has messages left, which may yet have to go to its successor: until that is
     /// known, later ones wait, so that the order stays.
     [[nodiscard]] bool holds_back() const noexcept {

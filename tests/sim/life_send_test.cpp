@@ -161,6 +161,24 @@ TEST(SimQueue, WhatTheKernelHasNotGotGoesToTheNextConnection) {
     EXPECT_EQ(fates(life.client), "1 sent, 2 sent, 4 sent, 5 sent");
 }
 
+TEST(SimQueue, OrIsDroppedIfSoAsked) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Life life(behaviour, queueing({.max_bytes = 100'000, .resend = false}));
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    watch(life.client, std::string(5000, 'x'));
+    watch(life.client, "behind it");
+    life.world.run_for(1s);
+    life.peer().reset();
+    ASSERT_TRUE(life.until(Kind::closed, 10s));
+    watch(life.client, "while there is none");
+    ASSERT_TRUE(life.until(Kind::open, 10s, 2));
+    life.world.run_for(1s);
+    EXPECT_EQ(fates(life.client), "1 dropped, 2 dropped, 3 sent");
+    EXPECT_EQ(heard(life), Texts{"while there is none"});
+}
+
 TEST(SimQueue, WhatLeftInRecordsOfTlsIsNotSentAgain) {
     Behaviour behaviour = quiet();
     behaviour.up.capacity = 40'000;

@@ -124,8 +124,8 @@ struct OfflineQueue {
     /// Bytes of messages that may wait. 0: none; `send` says `not_connected`.
     std::size_t max_bytes = 0;
     /// Messages of which the kernel has not got all when a connection ends wait for the next one, in front of later
-    /// ones; a copy of each is kept until then. False: they are dropped, with that fate, and nothing is copied. What the
-    /// kernel has got is never sent again: the peer may have it.
+    /// ones; a copy of each is kept until then. False: they are dropped, with that fate, and nothing is copied. What
+    /// the kernel has got is never sent again: the peer may have it.
     bool resend = true;
     Full when_full = Full::reject;
     std::chrono::milliseconds expire_after{0};  ///< Older messages are dropped. 0: never.

@@ -69,6 +69,7 @@ std::string Connection::target() const { return peer_->request.target; }
 std::string Connection::header(std::string_view name) const { return peer_->request.header(name); }
 std::vector<std::string> Connection::messages() const {
     std::vector<std::string> all;
+    all.reserve(peer_->messages.size());
     for (const sim::Message& message : peer_->messages) all.push_back(message.payload);
     return all;
 }
@@ -96,6 +97,7 @@ void Server::links(const Link& up, const Link& down) {
 }
 std::vector<Connection> Server::connections() const {
     std::vector<Connection> all;
+    all.reserve(server_.peers.size());
     for (sim::Peer* peer : server_.peers) all.emplace_back(*peer);
     return all;
 }

@@ -87,16 +87,16 @@ void Pipe::arrive() {
     // A reset may have taken away the segment that this was meant for.
     if (segments_.front().arrives > schedule_.now()) return schedule_arrival();
     do {
-        Segment segment = std::move(segments_.front());
+        const Segment segment = std::move(segments_.front());
         segments_.pop_front();
-        deliver(std::move(segment));
+        deliver(segment);
     } while (!segments_.empty() && segments_.front().arrives <= schedule_.now() &&
              schedule_.random().chance(link_.coalesce));
     schedule_arrival();
     notify(on_readable);
 }
 
-void Pipe::deliver(Segment segment) {
+void Pipe::deliver(const Segment& segment) {
     switch (segment.kind) {
         case Kind::data: arrived_ += segment.bytes; break;
         case Kind::finish: finished_ = true; break;

@@ -64,15 +64,15 @@ private:
     void push(Kind kind, std::string bytes);
     void schedule_arrival();
     void arrive();
-    void deliver(Segment segment);
+    void deliver(const Segment& segment);
     void release(std::size_t n);
     void spoil(std::string& bytes);
 
     Schedule& schedule_;
     Link link_;
     std::deque<Segment> segments_;
-    TimePoint free_at_{};
-    TimePoint last_arrival_{};
+    TimePoint free_at_;
+    TimePoint last_arrival_;
     std::string arrived_;
     std::size_t read_ = 0;
     std::size_t taken_ = 0;      ///< Of the capacity.

@@ -92,7 +92,7 @@ public:
     std::vector<Message> sent;
     std::vector<std::string> pings_sent;
     bool eof = false;
-    TimePoint eof_at{};
+    TimePoint eof_at;
     bool was_reset = false;
     bool close_received = false;
     bool close_sent = false;

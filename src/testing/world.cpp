@@ -134,6 +134,7 @@ void World::resolve(const std::string& host, Resolved answer) {
     if (name.silent) return;
     after(name.delay, [name, answer = std::move(answer)] {
         std::vector<Address> addresses;
+        addresses.reserve(name.addresses.size());
         for (const std::string& text : name.addresses) addresses.push_back(address(text));
         if (name.error) addresses.clear();
         answer(std::move(addresses), name.error);

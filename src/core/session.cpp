@@ -34,9 +34,9 @@ Session::Session(const Config& config, Crypto& crypto, TimePoint now, const Comp
     : config_(config),
       limited_(budget != nullptr && budget->limited()),
       reader_(config.delivery, config.limits.max_message_size, agreed, config.compression.max_ratio, budget),
-      pongs_(budget),
       keepalive_(config.keepalive, now),
       received_(now),
+      pongs_(budget),
       outbox_(crypto, config.limits.max_send_queue, budget) {
     // A ceiling that has no room even for this was checked to have none for a connection either.
     static_cast<void>(control_frames_.add(budget, max_control_memory));

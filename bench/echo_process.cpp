@@ -18,12 +18,13 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+#include "self_signed.hpp"
 
 namespace bench {
 namespace {
@@ -31,23 +32,6 @@ namespace {
 [[noreturn]] void die(const char* what) {
     std::perror(what);
     std::_Exit(1);
-}
-
-SSL_CTX* make_context() {
-    SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-    EVP_PKEY* key = EVP_EC_gen("P-256");
-    X509* certificate = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 86'400);
-    X509_set_pubkey(certificate, key);
-    X509_sign(certificate, key, EVP_sha256());
-    SSL_CTX_use_certificate(context, certificate);
-    SSL_CTX_use_PrivateKey(context, key);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return context;
 }
 
 /// One connection. It writes as if nothing ever blocked: the clients here always read.
@@ -183,7 +167,7 @@ EchoProcess::EchoProcess(bool secure) {
     if (process_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         std::signal(SIGPIPE, SIG_IGN);
-        serve(listener, secure ? make_context() : nullptr);
+        serve(listener, secure ? self_signed_context(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY) : nullptr);
     }
     close(listener);
 }

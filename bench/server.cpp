@@ -38,7 +38,6 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -46,6 +45,8 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <zlib.h>
+
+#include "self_signed.hpp"
 
 namespace {
 
@@ -529,23 +530,6 @@ private:
 
 // --- all of them ---------------------------------------------------------------------------------------------------
 
-SSL_CTX* make_context() {
-    SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-    EVP_PKEY* key = EVP_EC_gen("P-256");
-    X509* certificate = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 86'400);
-    X509_set_pubkey(certificate, key);
-    X509_sign(certificate, key, EVP_sha256());
-    SSL_CTX_use_certificate(context, certificate);
-    SSL_CTX_use_PrivateKey(context, key);
-    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return context;
-}
-
 int listen_somewhere(unsigned& port) {
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     const int on = 1;
@@ -634,7 +618,8 @@ private:
     unsigned secure_port_ = 0;
     const int plain_ = listen_somewhere(plain_port_);
     const int secure_ = listen_somewhere(secure_port_);
-    SSL_CTX* const context_ = make_context();
+    SSL_CTX* const context_ =
+        bench::self_signed_context(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     std::unordered_map<int, Entry> connections_;
 };
 

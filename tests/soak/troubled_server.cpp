@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <poll.h>
@@ -22,8 +21,6 @@
 
 namespace tern::soak {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 void must(bool condition, const char* what) {
     if (condition) return;

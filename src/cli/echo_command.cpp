@@ -15,6 +15,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -23,6 +25,7 @@
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/websocket/option.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/beast/websocket/ssl.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <fmt/format.h>
 
@@ -37,7 +40,7 @@ namespace http = beast::http;
 namespace websocket = beast::websocket;
 using asio::ip::tcp;
 using Request = http::request<http::string_body>;
-using WebSocket = websocket::stream<beast::tcp_stream>;
+using Secure = asio::ssl::stream<beast::tcp_stream>;
 
 constexpr std::size_t max_message = 64u << 20u;
 
@@ -63,7 +66,8 @@ bool offers(const Request& request, std::string_view subprotocol) {
     return false;
 }
 
-asio::awaitable<void> refuse(beast::tcp_stream& stream, const Request& request, unsigned status) {
+template <class Stream>
+asio::awaitable<void> refuse(Stream& stream, const Request& request, unsigned status) {
     http::response<http::string_body> response{http::int_to_status(status), 11};
     response.result(status);
     response.set(http::field::content_type, "text/plain");
@@ -72,10 +76,11 @@ asio::awaitable<void> refuse(beast::tcp_stream& stream, const Request& request, 
     response.prepare_payload();
     co_await http::async_write(stream, response, asio::use_awaitable);
     beast::error_code ignored;
-    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    beast::get_lowest_layer(stream).socket().shutdown(tcp::socket::shutdown_send, ignored);
 }
 
-asio::awaitable<void> echo_messages(WebSocket& websocket) {
+template <class Stream>
+asio::awaitable<void> echo_messages(websocket::stream<Stream>& websocket) {
     beast::flat_buffer buffer;
     for (;;) {
         co_await websocket.async_read(buffer, asio::use_awaitable);
@@ -85,7 +90,8 @@ asio::awaitable<void> echo_messages(WebSocket& websocket) {
     }
 }
 
-asio::awaitable<void> converse(beast::tcp_stream stream, const EchoOptions& options) {
+template <class Stream>
+asio::awaitable<void> converse(Stream stream, const EchoOptions& options) {
     beast::flat_buffer buffer;
     Request request;
     co_await http::async_read(stream, buffer, request, asio::use_awaitable);
@@ -99,7 +105,7 @@ asio::awaitable<void> converse(beast::tcp_stream stream, const EchoOptions& opti
     }
     if (!websocket::is_upgrade(request)) co_return co_await refuse(stream, request, 426);
 
-    WebSocket websocket(std::move(stream));
+    websocket::stream<Stream> websocket(std::move(stream));
     websocket.read_message_max(max_message);
     if (options.compress) {
         websocket::permessage_deflate deflate;
@@ -123,22 +129,42 @@ asio::awaitable<void> converse(beast::tcp_stream stream, const EchoOptions& opti
     co_await echo_messages(websocket);
 }
 
-asio::awaitable<void> serve(tcp::socket socket, const EchoOptions& options) {
+/// Without `context` in the clear.
+asio::awaitable<void> serve(tcp::socket socket, const EchoOptions& options, asio::ssl::context* context) {
     try {
         socket.set_option(tcp::no_delay(true));
-        co_await converse(beast::tcp_stream(std::move(socket)), options);
+        beast::tcp_stream stream(std::move(socket));
+        if (context == nullptr) co_return co_await converse(std::move(stream), options);
+        Secure secure(std::move(stream), *context);
+        co_await secure.async_handshake(asio::ssl::stream_base::server, asio::use_awaitable);
+        co_await converse(std::move(secure), options);
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): how a client ends is no concern of the others
     }
 }
 
-asio::awaitable<void> accept(tcp::acceptor acceptor, const EchoOptions& options) {
+asio::awaitable<void> accept(tcp::acceptor acceptor, const EchoOptions& options, asio::ssl::context* context) {
     for (;;) {
         beast::error_code error;
         tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (error == asio::error::operation_aborted) co_return;
         if (error) continue;
-        asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), options), asio::detached);
+        asio::co_spawn(acceptor.get_executor(), serve(std::move(socket), options, context), asio::detached);
     }
+}
+
+/// False, and says why, if a file cannot be used.
+bool load(asio::ssl::context& context, const EchoOptions& options) {
+    const auto complain = [](const char* option, const std::string& file, const beast::error_code& error) {
+        fmt::print(stderr, "tern: {} {}: {}\n", option, file, error.message());
+        return false;
+    };
+    beast::error_code error;
+    context.use_certificate_chain_file(options.certificate, error);
+    if (error) return complain("--cert", options.certificate, error);
+    const std::string& key = options.key.empty() ? options.certificate : options.key;
+    context.use_private_key_file(key, asio::ssl::context::pem, error);
+    if (error) return complain("--key", key, error);
+    return true;
 }
 
 }  // namespace
@@ -151,6 +177,9 @@ int echo(const EchoOptions& options) {
         fmt::print(stderr, "tern: --host {}: not an IP address\n", options.host);
         return exit_usage;
     }
+    asio::ssl::context context(asio::ssl::context::tls_server);
+    const bool secure = !options.certificate.empty();
+    if (secure && !load(context, options)) return exit_usage;
     tcp::acceptor acceptor(io);
     const tcp::endpoint endpoint(address, options.port);
     acceptor.open(endpoint.protocol(), error);
@@ -162,12 +191,12 @@ int echo(const EchoOptions& options) {
         return exit_connect;
     }
     const std::string host = address.is_v6() ? '[' + options.host + ']' : options.host;
-    fmt::print("listening on ws://{}:{}\n", host, acceptor.local_endpoint().port());
+    fmt::print("listening on {}://{}:{}\n", secure ? "wss" : "ws", host, acceptor.local_endpoint().port());
     std::fflush(stdout);
 
     asio::signal_set signals(io, SIGINT, SIGTERM);
     signals.async_wait([&io](const beast::error_code&, int) { io.stop(); });
-    asio::co_spawn(io, accept(std::move(acceptor), options), asio::detached);
+    asio::co_spawn(io, accept(std::move(acceptor), options, secure ? &context : nullptr), asio::detached);
     io.run();
     return exit_ok;
 }

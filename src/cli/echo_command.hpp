@@ -14,6 +14,8 @@ struct EchoOptions {
     std::string subprotocol;    ///< Chosen if the client offers it.
     std::size_t fragment = 0;   ///< Answer in fragments of this size; 0: in one frame.
     bool compress = true;       ///< Agree to compression (permessage-deflate).
+    std::string certificate;    ///< File of the chain, PEM; with one it serves wss.
+    std::string key;            ///< File of its key, if it is another one.
 };
 
 /// Says where it listens, and serves until SIGINT or SIGTERM. Returns the exit code.

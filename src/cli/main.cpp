@@ -249,6 +249,9 @@ void add_echo(CLI::App& app, EchoOptions& options) {
     command->add_flag("--compress,!--no-compress", options.compress,
                       "Agree to compression, or do not; the default is to agree");
     command->add_option("--fragment", options.fragment, "Answer in fragments of so many bytes; 0: in one frame");
+    CLI::Option* certificate =
+        command->add_option("--cert", options.certificate, "Serve wss with this file's certificate");
+    command->add_option("--key", options.key, "File of its key, if it is another one")->needs(certificate);
     command->footer(
         "Paths for trials: /close/CODE closes at once, /status/CODE refuses the upgrade, /silent never answers.");
 }

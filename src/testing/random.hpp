@@ -4,15 +4,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace tern::sim {
 
 class Random {
 public:
-    explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
+    /// As long as there are bytes in `choices`, which has to outlive this, two of them make each number: so that a
+    /// fuzzer can choose.
+    explicit Random(std::uint64_t seed, std::string_view choices = {}) noexcept : state_(seed), choices_(choices) {}
 
     /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
     std::uint64_t next() noexcept {
+        if (choices_.size() >= 2) return chosen();
         state_ += 0x9e3779b97f4a7c15u;
         std::uint64_t z = state_;
         z = (z ^ (z >> 30u)) * 0xbf58476d1ce4e5b9u;
@@ -37,7 +41,16 @@ public:
     }
 
 private:
+    std::uint64_t chosen() noexcept {
+        const auto low = static_cast<unsigned char>(choices_[0]);
+        const auto high = static_cast<unsigned char>(choices_[1]);
+        choices_.remove_prefix(2);
+        // In the upper bits too, where `chance` looks.
+        return (low | std::uint64_t{high} << 8u) * 0x0001'0001'0001'0001u;
+    }
+
     std::uint64_t state_;
+    std::string_view choices_;
 };
 
 }  // namespace tern::sim

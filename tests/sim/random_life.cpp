@@ -15,9 +15,9 @@ unsigned to_number(Opcode opcode) { return static_cast<unsigned>(opcode); }
 
 }  // namespace
 
-RandomLife::RandomLife(std::uint64_t seed, bool keep_trace)
+RandomLife::RandomLife(std::uint64_t seed, bool keep_trace, std::string_view choices)
     : world_(seed),
-      random_(seed ^ 0x11feu),
+      random_(seed ^ 0x11feu, choices),
       brief_(!random_.chance(0.02)),
       rules_{.moves = random_.chance(0.4), .queues = random_.chance(0.3), .flips = random_.chance(0.2)},
       while_lent_(random_.chance(0.3)),

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ledger.hpp"
@@ -14,7 +15,8 @@ namespace tern::sim {
 
 class RandomLife {
 public:
-    explicit RandomLife(std::uint64_t seed, bool keep_trace = false);
+    /// `choices` take the place of the plan's randomness, as long as there are some, and have to outlive this.
+    explicit RandomLife(std::uint64_t seed, bool keep_trace = false, std::string_view choices = {});
 
     /// Lives it to its end.
     void run();

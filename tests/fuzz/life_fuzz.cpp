@@ -1,0 +1,24 @@
+// A whole life of a client in the simulator (tests/sim/random_life.hpp), in which the fuzzer chooses what everybody
+// does: the user, the servers, the proxies, the network and the driver. Every promise that random lives keep is kept
+// here too.
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "random_life.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    // The first byte is for the world's own randomness, the rest for the plan.
+    if (size == 0) return 0;
+    const std::string_view choices(reinterpret_cast<const char*>(data) + 1, size - 1);
+    tern::sim::RandomLife life(data[0], false, choices);
+    life.run();
+    if (const std::string complaints = life.complaints(); !complaints.empty()) {
+        std::fprintf(stderr, "%s", complaints.c_str());
+        std::abort();
+    }
+    return 0;
+}

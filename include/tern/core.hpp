@@ -264,7 +264,8 @@ public:
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     /// The answer to `resolve`: the addresses in the order of preference, or an error (`Errc` and the native number).
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
-    /// The answer to `connect`: success (no error), or an error with errno in `native`.
+    /// The answer to `connect`: success (no error), or an error with errno in `native`. No `close` follows an error;
+    /// the driver frees what it has.
     void on_connected(StreamId id, Error error, TimePoint now);
     /// Room for the next bytes from the network. It stays put until `rx_commit`. Empty when the stream cannot take any
     /// now: events have to be taken first. Do not read then, so that TCP slows the peer down.

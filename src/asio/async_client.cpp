@@ -15,8 +15,8 @@
 #include <asio/execution/context.hpp>
 #include <asio/execution_context.hpp>
 #include <asio/query.hpp>
-#include <asio/strand.hpp>
 
+#include "executor_engine.hpp"
 #include "runner.hpp"
 
 namespace tern {
@@ -25,17 +25,6 @@ namespace {
 using detail::OperationPtr;
 
 const std::error_code aborted = asio::error::operation_aborted;
-
-/// The program's executor, behind a strand, because it may run several things at a time.
-class ExecutorEngine final : public driver::Engine {
-public:
-    explicit ExecutorEngine(asio::strand<asio::any_io_executor> strand) : Engine(strand), strand_(std::move(strand)) {}
-
-    [[nodiscard]] bool on_thread() const noexcept override { return strand_.running_in_this_thread(); }
-
-private:
-    const asio::strand<asio::any_io_executor> strand_;
-};
 
 /// Operations that are to be completed at the end of the scope. They are only posted then, so a lock may be held.
 class Completions {
@@ -114,7 +103,7 @@ asio::execution_context::id AsyncClient::Registry::id;
 class AsyncClient::Impl final : public driver::Runner, public detail::AsyncBackend {
 public:
     Impl(const asio::any_io_executor& executor, std::shared_ptr<const Config> config)
-        : Runner(std::make_shared<ExecutorEngine>(asio::make_strand(executor)), std::move(config)),
+        : Runner(std::make_shared<driver::ExecutorEngine>(executor), std::move(config)),
           executor_(executor),
           registry_(asio::use_service<Registry>(asio::query(executor, asio::execution::context))) {
         registry_.add(*this);
@@ -383,7 +372,7 @@ void AsyncClient::Impl::on_idle() {
 void AsyncClient::Impl::on_progress() {
     const std::lock_guard lock(mutex_);
     if (std::exchange(going_on_, true)) return;
-    asio::post(engine().executor(), [self = self()] { self->go_on(); });
+    engine().post([self = self()] { self->go_on(); });
 }
 
 /// Room, or the end: the next messages that wait, and whoever waits until all have left.

@@ -11,6 +11,7 @@
 
 #include "loop.hpp"
 #include "runner.hpp"
+#include "thread_engine.hpp"
 
 namespace tern {
 namespace {

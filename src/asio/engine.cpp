@@ -1,9 +1,8 @@
 #include "engine.hpp"
 
+#include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstddef>
-#include <system_error>
 #include <utility>
 
 #include "runner.hpp"
@@ -13,31 +12,10 @@ namespace {
 
 /// A client that has done nothing for that long, and at most for twice as long, is quiet.
 constexpr std::chrono::seconds sweep_interval{1};
-/// Clients that can be asked for bytes one after the other faster than the system can be asked about all of them.
-constexpr std::size_t most_direct = 8;
-
-/// Signals belong to the program's own threads.
-class SignalsBlocked {
-public:
-    SignalsBlocked() {
-        sigset_t all;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    sigset_t before_{};
-};
 
 }  // namespace
 
-Engine::Engine(asio::any_io_executor executor)
-    : executor_(std::move(executor)), timer_(executor_), sweeper_(executor_) {
-    gate_->engine_ = this;
-}
+Engine::Engine() { gate_->engine_ = this; }
 
 Engine::~Engine() {
     const std::lock_guard lock(gate_->mutex_);
@@ -47,7 +25,11 @@ Engine::~Engine() {
 Error Engine::enter(Runner& runner) {
     const std::lock_guard lock(mutex_);
     if (closed_) return Errc::loop_ended;
-    if (!run()) return {Errc::out_of_memory, Phase::none, "the system has no thread to give"};
+    if (const std::error_code error = run()) {
+        Error result(Errc::out_of_memory, Phase::none, "the system has no thread to give: " + error.message());
+        result.native = error.value();
+        return result;
+    }
     runner.place_ = lives_.size();
     lives_.push_back(&runner);
     life_count_ = lives_.size();
@@ -62,10 +44,13 @@ void Engine::leave(Runner& runner) noexcept {
     life_count_ = lives_.size();
     if (!lives_.empty()) return;
     std::vector<Runner*>().swap(lives_);
-    // The timer would keep the loop from ending.
+    // The alarm would keep the loop from ending.
     if (!sweeping_) return;
-    asio::post(executor_, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->sweeper_.cancel();
+    post([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        // When others have begun meanwhile, a sweep comes too early once.
+        if (self->sweep_at_ != TimePoint::max()) self->sweep();
     });
 }
 
@@ -89,7 +74,7 @@ void Engine::arm(Runner& runner, TimePoint at) {
         deadlines_[runner.deadline_].at = at;
     }
     sift(runner.deadline_);
-    arm_timer();
+    update_alarm();
 }
 
 void Engine::disarm(Runner& runner) noexcept {
@@ -104,8 +89,7 @@ void Engine::disarm(Runner& runner) noexcept {
     }
     if (!deadlines_.empty()) return;
     std::vector<Deadline>().swap(deadlines_);
-    timer_at_ = TimePoint::max();
-    timer_.cancel();  // it would keep the loop from ending
+    update_alarm();  // it would keep the loop from ending
 }
 
 void Engine::disarm_all() noexcept {
@@ -113,18 +97,17 @@ void Engine::disarm_all() noexcept {
     std::vector<Deadline>().swap(deadlines_);
 }
 
-void Engine::arm_timer() {
-    if (deadlines_.empty() || deadlines_.front().at >= timer_at_) return;
-    timer_at_ = deadlines_.front().at;
-    timer_.expires_at(timer_at_);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
-        const auto self = weak.lock();
-        if (!error && self != nullptr) self->on_timer();
-    });
+/// An alarm that comes too early does no harm, so it is not moved away, except for ever.
+void Engine::update_alarm() {
+    const TimePoint deadline = deadlines_.empty() ? TimePoint::max() : deadlines_.front().at;
+    const TimePoint at = std::min(deadline, sweep_at_);
+    if (at >= alarm_at_ && (at != TimePoint::max() || alarm_at_ == at)) return;
+    alarm_at_ = at;
+    set_alarm(at);
 }
 
-void Engine::on_timer() {
-    timer_at_ = TimePoint::max();
+void Engine::on_alarm() {
+    alarm_at_ = TimePoint::max();
     const TimePoint now = std::chrono::steady_clock::now();
     // Those that are due now, and not those that are set meanwhile.
     std::vector<std::shared_ptr<Runner>> due;
@@ -133,7 +116,8 @@ void Engine::on_timer() {
         disarm(*due.back());
     }
     for (const auto& runner : due) runner->on_deadline();
-    arm_timer();
+    if (sweep_at_ <= now) sweep();
+    update_alarm();
 }
 
 void Engine::place(std::size_t at, Deadline deadline) noexcept {
@@ -165,21 +149,17 @@ void Engine::note_activity(Runner& runner) {
     const std::lock_guard lock(mutex_);
     active_.push_back(runner.weak_from_this());
     if (std::exchange(sweeping_, true)) return;
-    asio::post(executor_, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->arm_sweeper();
-    });
-}
-
-void Engine::arm_sweeper() {
-    sweeper_.expires_after(sweep_interval);
-    sweeper_.async_wait([weak = weak_from_this()](const std::error_code&) {
-        // When it was cancelled because the last life has ended, others may have begun already.
-        if (const auto self = weak.lock()) self->sweep();
+    post([weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->sweep_at_ = std::chrono::steady_clock::now() + sweep_interval;
+        self->update_alarm();
     });
 }
 
 /// Those that have been quiet since the last time give memory back; the others are asked again next time.
 void Engine::sweep() {
+    sweep_at_ = TimePoint::max();
     std::vector<std::weak_ptr<Runner>> active;
     {
         const std::lock_guard lock(mutex_);
@@ -193,67 +173,13 @@ void Engine::sweep() {
         const std::lock_guard lock(mutex_);
         active_.insert(active_.end(), active.begin(), active.end());
         sweeping_ = !active_.empty() && !lives_.empty();
-        if (!sweeping_) return active_.clear();
-    }
-    arm_sweeper();
-}
-
-void Engine::read_directly() {
-    // A runner may end meanwhile, and others may begin.
-    for (std::size_t i = 0;; ++i) {
-        std::shared_ptr<Runner> runner;
-        {
-            const std::lock_guard lock(mutex_);
-            if (i >= lives_.size()) return;
-            runner = lives_[i]->weak_from_this().lock();
-        }
-        if (runner != nullptr) runner->read_directly();
-    }
-}
-
-// --- an own thread -------------------------------------------------------------------------------------------------
-
-bool ThreadEngine::reads_directly() const noexcept { return spin_ && lives() <= most_direct; }
-
-bool ThreadEngine::run() {
-    if (thread_.joinable()) return true;
-    const SignalsBlocked blocked;  // inherited by the new thread
-    try {
-        thread_ = std::thread([self = std::static_pointer_cast<ThreadEngine>(shared_from_this())] { self->loop(); });
-    } catch (const std::system_error&) {
-        return false;
-    }
-    return true;
-}
-
-void ThreadEngine::loop() {
-    id_ = std::this_thread::get_id();
-    while (spin_ && !io.stopped()) {
-        if (lives() == 0) {
-            io.run_one();
+        if (sweeping_) {
+            sweep_at_ = std::chrono::steady_clock::now() + sweep_interval;
         } else {
-            io.poll();
-            read_directly();
+            active_.clear();
         }
     }
-    io.run();
-    id_ = std::thread::id();  // the system may give the number to another thread
-}
-
-void ThreadEngine::finish(bool detached) {
-    static_cast<void>(close());
-    work_.reset();
-    std::thread thread;
-    {
-        const std::lock_guard lock(mutex_);
-        thread = std::move(thread_);
-    }
-    if (!thread.joinable()) return;
-    if (detached) {
-        thread.detach();
-    } else {
-        thread.join();
-    }
+    update_alarm();
 }
 
 }  // namespace tern::driver

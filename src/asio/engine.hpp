@@ -1,18 +1,15 @@
-// Where clients live: an executor that runs one thing at a time, and a list of the lives that depend on it.
+// Where clients live: something that runs one thing at a time, knows when sockets are ready, and a list of the lives
+// that depend on it.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <system_error>
+#include <utility>
 #include <vector>
-
-#include <asio/any_io_executor.hpp>
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/post.hpp>
-#include <asio/steady_timer.hpp>
 
 #include <tern/core.hpp>
 #include <tern/error.hpp>
@@ -23,10 +20,28 @@ namespace tern::driver {
 
 class Runner;
 
+/// Waits for what a socket can do, once each time it is asked. Goes before the socket is closed.
+class Watch {
+public:
+    Watch() = default;
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    virtual ~Watch() = default;
+
+    /// `Runner::on_readable` when there is something to read, or the end of it. `exhausted`: the last read got all
+    /// there was. On the loop's thread.
+    virtual void wait_readable(bool exhausted) = 0;
+    /// `Runner::on_writable` when there is room, or the connection stands or has failed. Any thread, under the runner's
+    /// lock; on another one than the loop's it may be ready already and has to be tried once more.
+    virtual void wait_writable() = 0;
+};
+
 /// Shared by the runners that live on it and by whoever may still post to it, so that a late answer finds it alive.
 class Engine : public std::enable_shared_from_this<Engine> {
 public:
-    explicit Engine(asio::any_io_executor executor);
+    using Task = std::function<void()>;
+
+    Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
     virtual ~Engine();
@@ -35,10 +50,9 @@ public:
     class Gate {
     public:
         /// Posts it, unless the engine has gone.
-        template <class Function>
-        void post(Function function) {
+        void post(Task task) {
             const std::lock_guard lock(mutex_);
-            if (engine_ != nullptr) asio::post(engine_->executor(), std::move(function));
+            if (engine_ != nullptr) engine_->post(std::move(task));
         }
 
     private:
@@ -48,10 +62,15 @@ public:
     };
     [[nodiscard]] const std::shared_ptr<Gate>& gate() const noexcept { return gate_; }
 
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
-    [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
+    /// Runs it on the loop's thread, later. Any thread.
+    virtual void post(Task task) = 0;
     /// Is the caller inside something that runs here?
     [[nodiscard]] virtual bool on_thread() const noexcept = 0;
+    /// Keeps the runner alive. `descriptor` is a socket that does not block, and stays the caller's. Null, and errno,
+    /// if the system has no room for it. On the loop's thread.
+    [[nodiscard]] virtual std::unique_ptr<Watch> watch(Runner& runner, StreamId id, int descriptor) = 0;
+
+    [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
 
     /// A life begins: the engine keeps running until `leave`. An error if it cannot, or has ended.
     [[nodiscard]] Error enter(Runner& runner);
@@ -59,7 +78,7 @@ public:
     /// No life begins from now on. Returns those that are running, for the caller to end them.
     [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();
 
-    // The runners' deadlines, on the loop's thread. One timer for all of them.
+    // The runners' deadlines, on the loop's thread.
     /// `Runner::on_deadline` will be called then, and not at an earlier time that was set before. Keeps the runner
     /// alive.
     void arm(Runner& runner, TimePoint at);
@@ -67,8 +86,6 @@ public:
     /// Forgets all of them; the executor's context is being destroyed.
     void disarm_all() noexcept;
 
-    /// Is this runner to be asked for bytes again and again, instead of waiting until there are some?
-    [[nodiscard]] virtual bool reads_directly() const noexcept { return false; }
     /// The runner, which is in a life, has done something; it will be asked to trim when it has been quiet for a while.
     /// Any thread, under the runner's lock.
     void note_activity(Runner& runner);
@@ -78,11 +95,14 @@ public:
     void count_runner(int change) noexcept { runners_.fetch_add(static_cast<std::size_t>(change)); }
 
 protected:
-    /// Under the lock, when a life begins: false if there is no thread.
-    [[nodiscard]] virtual bool run() { return true; }
+    /// Under the lock, when a life begins. The error of the system, if it has no thread to give.
+    [[nodiscard]] virtual std::error_code run() { return {}; }
     [[nodiscard]] std::size_t lives() const noexcept { return life_count_.load(std::memory_order_relaxed); }
-    /// Lets all runners read that are to do it directly. On the loop's thread.
-    void read_directly();
+
+    /// There is one alarm for everything here. `on_alarm` is to be called at `at` and not at the time that was set
+    /// before; never for TimePoint::max().
+    virtual void set_alarm(TimePoint at) = 0;
+    void on_alarm();
 
     std::mutex mutex_;
 
@@ -92,14 +112,11 @@ private:
         std::shared_ptr<Runner> runner;
     };
 
-    void arm_timer();
-    void on_timer();
+    void update_alarm();
     void sift(std::size_t place) noexcept;
     void place(std::size_t at, Deadline deadline) noexcept;
-    void arm_sweeper();
     void sweep();
 
-    const asio::any_io_executor executor_;
     const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
     BlockCache buffers_;
     std::atomic<std::size_t> runners_ = 0;
@@ -107,38 +124,11 @@ private:
     std::vector<Runner*> lives_;
     std::atomic<std::size_t> life_count_ = 0;
     std::vector<std::weak_ptr<Runner>> active_;
-    // Only touched on the loop's thread: a heap, the earliest first.
-    std::vector<Deadline> deadlines_;
-    asio::steady_timer timer_;
-    TimePoint timer_at_ = TimePoint::max();
-    bool sweeping_ = false;       ///< The timer is set, or about to be.
-    asio::steady_timer sweeper_;  ///< Only touched on the loop's thread.
-};
-
-/// A base of its own, so that it outlives what else the engine has.
-struct OwnContext {
-    asio::io_context io{1};
-};
-
-/// An event loop and the thread that runs it; the thread begins with the first life.
-class ThreadEngine final : private OwnContext, public Engine {
-public:
-    explicit ThreadEngine(bool spin = false) : Engine(io.get_executor()), spin_(spin) {}
-
-    [[nodiscard]] bool on_thread() const noexcept override { return id_ == std::this_thread::get_id(); }
-    [[nodiscard]] bool reads_directly() const noexcept override;
-
-    /// Lets the thread end when nothing is under way any more, and waits for that unless `detached`. The last call.
-    void finish(bool detached);
-
-private:
-    [[nodiscard]] bool run() override;
-    void loop();
-
-    asio::executor_work_guard<asio::io_context::executor_type> work_{io.get_executor()};
-    const bool spin_;
-    std::atomic<std::thread::id> id_;
-    std::thread thread_;
+    bool sweeping_ = false;  ///< It is known when the next sweep is, or about to be.
+    // Only touched on the loop's thread.
+    std::vector<Deadline> deadlines_;  ///< A heap, the earliest first.
+    TimePoint sweep_at_ = TimePoint::max();
+    TimePoint alarm_at_ = TimePoint::max();
 };
 
 }  // namespace tern::driver

@@ -7,7 +7,7 @@
 
 #include <tern/loop.hpp>
 
-#include "engine.hpp"
+#include "thread_engine.hpp"
 
 namespace tern {
 

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 #include <utility>
 
-#include <asio/buffer.hpp>
-#include <asio/error.hpp>
-#include <asio/post.hpp>
+#include <sys/socket.h>
 
 #include "resolver.hpp"
 #include "socket.hpp"
@@ -27,15 +26,13 @@ constexpr int reads_at_once = 8;
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
-/// Asio's own category does not know the standard's conditions; the standard's category does.
-std::error_code standard(const std::error_code& error) {
-    return error.category() == asio::error::get_system_category()
-               ? std::error_code(error.value(), std::system_category())
-               : error;
+/// Not one that only says that there is nothing to do now.
+bool is_final(const std::error_code& error) {
+    return error && error != std::errc::operation_would_block && error != std::errc::resource_unavailable_try_again &&
+           error != std::errc::interrupted;
 }
 
-Error connect_error(const std::error_code& native) {
-    const std::error_code error = standard(native);
+Error connect_error(const std::error_code& error) {
     const auto code = [&] {
         if (error == std::errc::connection_refused) return Errc::connection_refused;
         if (error == std::errc::host_unreachable || error == std::errc::network_unreachable)
@@ -48,8 +45,7 @@ Error connect_error(const std::error_code& native) {
     return result;
 }
 
-Error stream_error(const std::error_code& native) {
-    const std::error_code error = standard(native);
+Error stream_error(const std::error_code& error) {
     const bool reset = error == std::errc::connection_reset || error == std::errc::broken_pipe;
     Error result(reset ? Errc::connection_reset : Errc::io_error, Phase::open, reset ? "" : error.message());
     result.native = error.value();
@@ -209,7 +205,7 @@ std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
             if (core_.send_queued() <= left) return {};
             for (const auto& stream : streams_) {
                 if (stream->waiting_to_write && !stream->write_failed) {
-                    descriptor = fcntl(stream->socket.native_handle(), F_DUPFD_CLOEXEC, 0);
+                    descriptor = fcntl(stream->socket.number(), F_DUPFD_CLOEXEC, 0);
                 }
             }
         }
@@ -327,14 +323,13 @@ void Runner::answer(StreamId id, Attempt attempt, Error error) {
     const Lock lock(mutex_);
     if (!running_) return;  // the loop may have ended
     // To the loop, because what follows is of the group `whole`: it must not meet events that are being taken.
-    asio::post(engine_->executor(),
-               [self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
-                   {
-                       const Lock inner(self->mutex_);
-                       self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
-                   }
-                   self->pump();
-               });
+    engine_->post([self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
+        {
+            const Lock inner(self->mutex_);
+            self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
+        }
+        self->pump();
+    });
 }
 
 void Runner::wake() {
@@ -349,7 +344,7 @@ bool Runner::in_handler() const {
 
 void Runner::post_pump() {
     if (std::exchange(woken_, true)) return;
-    asio::post(engine_->executor(), [self = shared_from_this()] { self->pump(); });
+    engine_->post([self = shared_from_this()] { self->pump(); });
 }
 
 // --- the loop's thread ---------------------------------------------------------------------------------------------
@@ -463,13 +458,12 @@ void Runner::run(const Command& command) {
         case Command::Kind::connect: return start_connect(command);
         case Command::Kind::half_close:
             if (Stream* stream = find(command.id)) {
-                std::error_code ignored;
-                stream->socket.shutdown(StreamSocket::shutdown_send, ignored);
+                ::shutdown(stream->socket.number(), SHUT_WR);  // a connection that has gone is noticed otherwise
             }
             return;
         case Command::Kind::close:
             if (asking_ == command.id) asking_ = 0;
-            std::erase_if(streams_, [&](const auto& stream) { return stream->id == command.id; });
+            end_stream(command.id);
             end_lookup(command.id);
             return;
     }
@@ -478,7 +472,7 @@ void Runner::run(const Command& command) {
 void Runner::start_asking(const Command& command) {
     // A handler runs without the lock. By then the attempt may have been given up.
     asking_ = command.id;
-    asio::post(engine_->executor(), [self = shared_from_this(), command] {
+    engine_->post([self = shared_from_this(), command] {
         {
             const Lock lock(self->mutex_);
             if (self->muted_ || self->asking_ != command.id) return;
@@ -512,25 +506,39 @@ void Runner::end_lookup(StreamId id) {
 }
 
 void Runner::start_connect(const Command& command) {
-    auto& stream = streams_.emplace_back(std::make_unique<Stream>(command.id, engine_->executor()));
-    const auto report = [self = shared_from_this(), id = command.id](const std::error_code& error) {
-        {
-            const Lock lock(self->mutex_);
-            Stream* connected = self->find(id);
-            if (connected == nullptr) return;
-            connected->connected = !error;
-            self->core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-        }
-        self->pump();
-    };
     const SocketEndpoint endpoint =
         config_->socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_->socket.unix_path);
-    const std::error_code error = prepare(stream->socket, endpoint, config_->socket);
-    if (error) {
-        asio::post(engine_->executor(), [report, error] { report(error); });
-        return;
+    Descriptor socket;
+    std::error_code error = open_socket(socket, endpoint, config_->socket);
+    if (!error) error = begin_connect(socket, endpoint);
+    Stream& stream = *streams_.emplace_back(std::make_unique<Stream>(command.id, std::move(socket)));
+    const bool waits = error == std::errc::operation_in_progress;
+    if (!error || waits) {
+        stream.watch = engine_->watch(*this, command.id, stream.socket.number());
+        if (stream.watch == nullptr) {
+            error = std::error_code(errno, std::system_category());
+        } else if (waits) {
+            stream.connecting = true;
+            return stream.watch->wait_writable();
+        }
     }
-    stream->socket.async_connect(endpoint, report);
+    engine_->post([self = shared_from_this(), id = command.id, error] { self->report_connected(id, error); });
+}
+
+void Runner::report_connected(StreamId id, const std::error_code& error) {
+    {
+        const Lock lock(mutex_);
+        Stream* stream = find(id);
+        if (stream == nullptr) return;
+        stream->connected = !error;
+        if (error) end_stream(id);
+        core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
+    }
+    pump();
+}
+
+void Runner::end_stream(StreamId id) {
+    std::erase_if(streams_, [id](const auto& stream) { return stream->id == id; });
 }
 
 Runner::Stream* Runner::find(StreamId id) {
@@ -560,37 +568,51 @@ void Runner::flush(Stream& stream, bool forced) {
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);
         if (count == 0) return;
-        std::array<asio::const_buffer, max_pieces> buffers;
         std::size_t offered = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            buffers[i] = asio::const_buffer(pieces[i].data(), pieces[i].size());
-            offered += pieces[i].size();
-        }
+        for (std::size_t i = 0; i < count; ++i) offered += pieces[i].size();
         std::error_code error;
-        const std::size_t written = stream.socket.write_some(buffers, error);
-        core_.tx_consume(stream.id, error ? 0 : written);
+        const std::size_t written = write_some(stream.socket, {pieces.data(), count}, error);
+        core_.tx_consume(stream.id, written);
         tell_progress();
         note_activity();
-        if (!error && written == offered) continue;
-        if (error && error != asio::error::would_block && error != asio::error::try_again) {
-            stream.write_failed = true;
-            return;
-        }
+        if (is_final(error)) return end_writing(stream, error);
+        if (written != 0) stream.waiting_to_write = false;
+        if (written == offered || error == std::errc::interrupted) continue;
         if (std::exchange(stream.waiting_to_write, true)) return;
-        stream.socket.async_wait(StreamSocket::wait_write,
-                                 [self = shared_from_this(), id = stream.id](const std::error_code& wait_error) {
-                                     if (wait_error) return;
-                                     {
-                                         const Lock lock(self->mutex_);
-                                         Stream* writable = self->find(id);
-                                         if (writable == nullptr) return;
-                                         writable->waiting_to_write = false;
-                                         self->flush();
-                                     }
-                                     self->pump();
-                                 });
-        return;
+        stream.watch->wait_writable();
+        if (engine_->on_thread()) return;
+        // It may have become writable before anybody waited for that: once more.
     }
+}
+
+void Runner::on_writable(StreamId id) {
+    bool connecting = false;
+    std::error_code error;
+    {
+        const Lock lock(mutex_);
+        Stream* stream = find(id);
+        if (stream == nullptr) return;
+        stream->waiting_to_write = false;
+        connecting = std::exchange(stream->connecting, false);
+        if (connecting) {
+            error = connect_result(stream->socket);
+        } else {
+            flush();
+        }
+    }
+    if (connecting) return report_connected(id, error);
+    pump();
+}
+
+/// What has arrived before is read, because the peer may have said why. Nothing more is waited for.
+void Runner::end_writing(Stream& stream, const std::error_code& error) {
+    stream.write_failed = true;
+    stream.write_error = error;
+    if (stream.reading) read_soon(stream.id);
+}
+
+void Runner::read_soon(StreamId id) {
+    engine_->post([self = shared_from_this(), id] { self->on_readable(id); });
 }
 
 /// Everything that has arrived is taken. Memory is asked for when more has come, so that a client that waits has none.
@@ -598,69 +620,65 @@ void Runner::start_reading() {
     for (const auto& stream : streams_) {
         if (std::exchange(stream->no_room, false) || !stream->connected || stream->reading) continue;
         stream->reading = true;
-        stream->direct = engine_->reads_directly();
-        if (stream->direct) continue;
-        stream->socket.async_wait(StreamSocket::wait_read,
-                                  [self = shared_from_this(), id = stream->id](const std::error_code& error) {
-                                      if (error != asio::error::operation_aborted) self->on_readable(id);
-                                  });
+        if (stream->write_failed) {
+            read_soon(stream->id);
+        } else {
+            stream->watch->wait_readable(stream->exhausted);
+        }
     }
 }
 
 void Runner::on_readable(StreamId id) {
     // A read that filled all of the room has probably left something.
     for (int reads = 1;; ++reads) {
-        const bool more = read(id);
+        const Got got = read(id);
+        if (got == Got::nothing && reads == 1) return;
         const Taken taken = run();
-        if (!more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
+        if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
     }
 }
 
-/// True: there is probably more.
-bool Runner::read(StreamId id) {
+Runner::Got Runner::read(StreamId id) {
     Stream* stream = nullptr;
     std::span<std::byte> space;
     {
         const Lock lock(mutex_);
         stream = find(id);
-        if (stream == nullptr || !stream->connected) return false;
+        if (stream == nullptr || !stream->connected) return Got::something;
         stream->reading = false;
+        stream->exhausted = false;
         space = core_.rx_space(id);
         stream->no_room = space.empty();
-        if (space.empty()) return false;
+        if (space.empty()) return Got::something;
     }
     // Without the lock, so that nobody who sends has to wait. Streams are closed by this thread alone.
     std::error_code error;
-    const std::size_t size = stream->socket.read_some(asio::mutable_buffer(space.data(), space.size()), error);
+    const std::size_t size = read_some(stream->socket, space, error);
     const Lock lock(mutex_);
     const TimePoint now = clock_now();
     core_.rx_commit(id, size, now);
-    if (error && error != asio::error::would_block && error != asio::error::try_again) {
-        end_reading(*stream, error, now);
+    stream->exhausted = size < space.size();
+    if (size != 0) {
+        note_activity();
+        return stream->exhausted ? Got::something : Got::more;
     }
-    if (size != 0) note_activity();
-    return size == space.size();
+    if (!is_final(error) && error && !stream->write_failed) {
+        stream->reading = true;
+        stream->watch->wait_readable(error != std::errc::interrupted);
+        return Got::nothing;
+    }
+    end_reading(*stream, is_final(error) || !error ? error : stream->write_error, now);
+    return Got::something;
 }
 
+/// Without an error: the peer has ended.
 void Runner::end_reading(Stream& stream, const std::error_code& error, TimePoint now) {
     stream.connected = false;
-    if (error == asio::error::eof) {
-        core_.on_eof(stream.id, now);
-    } else {
+    if (error) {
         core_.on_io_error(stream.id, stream_error(error), now);
+    } else {
+        core_.on_eof(stream.id, now);
     }
-}
-
-/// Reads that are not waited for, see `Engine::reads_directly`.
-void Runner::read_directly() {
-    bool waiting = false;
-    StreamId id = 0;
-    for (const auto& stream : streams_) {
-        if (!stream->connected || !stream->reading || !stream->direct) continue;
-        waiting = true;
-        id = stream->id;
-    }
-    if (waiting) on_readable(id);
 }
 
 // --- giving memory back --------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@
 
 #include <tern/core.hpp>
 
+#include "descriptor.hpp"
 #include "engine.hpp"
 #include "lookup_pool.hpp"
-#include "socket.hpp"
 
 namespace tern::driver {
 
@@ -73,6 +73,13 @@ public:
     [[nodiscard]] Stats stats() const;
     [[nodiscard]] bool on_loop_thread() const noexcept { return engine_->on_thread(); }
 
+    // For the engine, on the loop's thread.
+    void on_readable(StreamId id);
+    void on_writable(StreamId id);
+    void on_deadline();
+    /// False: it is still busy, and has to be asked again.
+    bool trim_if_quiet();
+
 protected:
     /// A life begins, or has ended. Under the lock: must not call the runner.
     virtual void on_start(StartMode mode) = 0;
@@ -98,16 +105,19 @@ private:
     using Lock = std::unique_lock<std::mutex>;
 
     struct Stream {
-        Stream(StreamId number, const asio::any_io_executor& executor) : id(number), socket(executor) {}
+        Stream(StreamId number, Descriptor descriptor) noexcept : id(number), socket(std::move(descriptor)) {}
 
         StreamId id;
-        StreamSocket socket;
+        Descriptor socket;
+        std::unique_ptr<Watch> watch;
+        bool connecting = false;
         bool connected = false;
-        bool reading = false;  ///< Somebody will look after what can be read.
-        bool direct = false;   ///< That is done without being told that there is something.
-        bool no_room = false;  ///< The core had no room; `pump` comes before the next wait.
+        bool reading = false;   ///< Somebody will look after what can be read.
+        bool exhausted = true;  ///< The last read got all there was.
+        bool no_room = false;   ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
-        bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
+        bool write_failed = false;  ///< What the peer said last is read yet, and then this is the end.
+        std::error_code write_error;
     };
 
     struct Lookup {
@@ -116,6 +126,8 @@ private:
     };
 
     enum class Taken : std::uint8_t { nothing, some, held_back };
+    /// What a read got: `nothing` has happened, or something; there may be `more`.
+    enum class Got : std::uint8_t { nothing, something, more };
 
     std::error_code send(Outgoing& outgoing);
     std::error_code try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size);
@@ -132,19 +144,18 @@ private:
     void start_resolve(const Command& command);
     void end_lookup(StreamId id);
     void start_connect(const Command& command);
+    void report_connected(StreamId id, const std::error_code& error);
+    void end_stream(StreamId id);
     void flush_and_settle();
     void flush(bool forced = false);
     void flush(Stream& stream, bool forced);
+    void end_writing(Stream& stream, const std::error_code& error);
     void start_reading();
-    void on_readable(StreamId id);
-    bool read(StreamId id);
+    void read_soon(StreamId id);
+    Got read(StreamId id);
     void end_reading(Stream& stream, const std::error_code& error, TimePoint now);
     void note_activity();
     void tell_progress();
-    // For the engine, on the loop's thread.
-    void on_deadline();
-    bool trim_if_quiet();
-    void read_directly();
     void post_pump();
     void arm_timer();
     void note_end_of_life();

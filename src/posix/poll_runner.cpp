@@ -349,7 +349,10 @@ void PollRunner::connect(const Command& command) {
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     streams_.push_back({.id = command.id, .descriptor = descriptor});
     if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&storage), size) == 0) return on_connecting(command.id);
-    if (errno != EINPROGRESS) core_.on_connected(command.id, connect_error(errno), clock_now());
+    if (errno == EINPROGRESS) return;
+    const int number = errno;
+    drop(command.id);
+    core_.on_connected(command.id, connect_error(number), clock_now());
 }
 
 void PollRunner::on_connecting(StreamId id) {
@@ -358,6 +361,7 @@ void PollRunner::on_connecting(StreamId id) {
     socklen_t size = sizeof(number);
     if (getsockopt(stream->descriptor, SOL_SOCKET, SO_ERROR, &number, &size) != 0) number = errno;
     stream->connecting = false;
+    if (number != 0) drop(id);
     core_.on_connected(id, number == 0 ? Error() : connect_error(number), clock_now());
 }
 

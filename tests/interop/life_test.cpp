@@ -1,6 +1,8 @@
 // Beginning and ending, from any thread and from inside handlers.
 #include <atomic>
+#include <filesystem>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <random>
@@ -381,6 +383,25 @@ TEST(Reconnecting, GivesUpAfterItsAttempts) {
     EXPECT_EQ(client.count(Event::Kind::connecting), 3);
     EXPECT_EQ(client.count(Event::Kind::reconnecting), 2);
     EXPECT_EQ(client.count(Event::Kind::failed), 1);
+}
+
+TEST(Reconnecting, KeepsNoDescriptorOfAnAttemptThatFailed) {
+    std::uint16_t port = 0;
+    {
+        const ScriptedServer server([](Peer&) {});
+        port = server.port();
+    }
+    const auto descriptors = [] {
+        const std::filesystem::directory_iterator all("/proc/self/fd");
+        return std::distance(begin(all), end(all));
+    };
+    Config config = short_config("ws://127.0.0.1:" + std::to_string(port));
+    config.reconnect = {.enabled = true, .min_delay = 1ms, .max_delay = 1ms};
+    WatchedClient client(config);
+    ASSERT_TRUE(client.wait_for_kind(Event::Kind::reconnecting));
+    const auto before = descriptors();
+    ASSERT_TRUE(client.wait_for_kind(Event::Kind::reconnecting, 20));
+    EXPECT_LT(descriptors(), before + 5);
 }
 
 TEST(Sending, FromManyThreadsLosesAndMixesNothing) {

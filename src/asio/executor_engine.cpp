@@ -1,0 +1,68 @@
+#include "executor_engine.hpp"
+
+#include <cerrno>
+#include <system_error>
+
+#include <asio/error.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
+
+#include "runner.hpp"
+
+namespace tern::driver {
+namespace {
+
+using asio::posix::stream_descriptor;
+
+/// Asio asks the system anew for each wait, which finds what is there already.
+class AsioWatch final : public Watch {
+public:
+    AsioWatch(const asio::any_io_executor& executor, Runner& runner, StreamId id)
+        : descriptor_(executor), runner_(runner), id_(id) {}
+    ~AsioWatch() override {
+        if (descriptor_.is_open()) static_cast<void>(descriptor_.release());  // the socket is its owner's
+    }
+
+    [[nodiscard]] std::error_code open(int descriptor) {
+        std::error_code error;
+        descriptor_.assign(descriptor, error);
+        return error;
+    }
+    void wait_readable(bool) override { wait(stream_descriptor::wait_read, &Runner::on_readable); }
+    void wait_writable() override { wait(stream_descriptor::wait_write, &Runner::on_writable); }
+
+private:
+    void wait(stream_descriptor::wait_type what, void (Runner::*tell)(StreamId)) {
+        descriptor_.async_wait(what,
+                               [runner = runner_.shared_from_this(), id = id_, tell](const std::error_code& error) {
+                                   if (error != asio::error::operation_aborted) (runner.get()->*tell)(id);
+                               });
+    }
+
+    stream_descriptor descriptor_;
+    Runner& runner_;
+    const StreamId id_;
+};
+
+}  // namespace
+
+void ExecutorEngine::post(Task task) { asio::post(strand_, std::move(task)); }
+
+std::unique_ptr<Watch> ExecutorEngine::watch(Runner& runner, StreamId id, int descriptor) {
+    auto watch = std::make_unique<AsioWatch>(strand_, runner, id);
+    const std::error_code error = watch->open(descriptor);
+    if (!error) return watch;
+    errno = error.value();
+    return nullptr;
+}
+
+void ExecutorEngine::set_alarm(TimePoint at) {
+    if (at == TimePoint::max()) return static_cast<void>(timer_.cancel());  // it would keep the loop from ending
+    timer_.expires_at(at);
+    timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self != nullptr) static_cast<ExecutorEngine&>(*self).on_alarm();
+    });
+}
+
+}  // namespace tern::driver

@@ -1,0 +1,198 @@
+#include "poller.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "runner.hpp"
+
+namespace tern::driver {
+namespace {
+
+/// Events that are taken at once.
+constexpr std::size_t batch = 128;
+/// The key of the bell; those of sockets are (generation, place).
+constexpr std::uint64_t bell_key = ~std::uint64_t{0};
+
+std::error_code system_error() { return {errno, std::system_category()}; }
+
+/// In milliseconds for epoll_wait, rounded up, because a timer must not ring too early.
+int timeout_until(TimePoint deadline) {
+    if (deadline == TimePoint::max()) return -1;
+    constexpr std::chrono::milliseconds longest(std::chrono::hours(24));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    return static_cast<int>(std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(0), longest).count());
+}
+
+}  // namespace
+
+/// What a stream has of its slot.
+class Poller::Registration final : public Watch {
+public:
+    Registration(Poller& poller, std::uint32_t place) noexcept : poller_(poller), place_(place) {}
+    ~Registration() override { poller_.forget(place_); }
+
+    void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
+    void wait_writable() override { poller_.wait_writable(place_); }
+
+private:
+    Poller& poller_;
+    const std::uint32_t place_;
+};
+
+std::error_code Poller::open() {
+    epoll_ = Descriptor(epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll_) return system_error();
+    bell_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!bell_) return system_error();
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;  // each ring is an edge, so that nobody has to read it
+    event.data.u64 = bell_key;
+    return epoll_ctl(epoll_.number(), EPOLL_CTL_ADD, bell_.number(), &event) == 0 ? std::error_code() : system_error();
+}
+
+// --- tasks ---------------------------------------------------------------------------------------------------------
+
+void Poller::post(Task task) {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    tasks_.push_back(std::move(task));
+    has_tasks_.store(true);
+    if (!asleep_.exchange(false)) return;
+    const std::uint64_t one = 1;
+    // It can only fail for a counter that is full, and then the bell has been ringing for a while.
+    [[maybe_unused]] const ssize_t ignored = ::write(bell_.number(), &one, sizeof(one));
+}
+
+void Poller::end() {
+    std::vector<Task> dropped;  // what they keep may want to post
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    dropped.swap(tasks_);
+}
+
+bool Poller::run_tasks() {
+    if (!has_tasks_.load(std::memory_order_relaxed)) return false;
+    {
+        const std::lock_guard lock(mutex_);
+        running_.swap(tasks_);
+        has_tasks_.store(false, std::memory_order_relaxed);
+    }
+    for (Task& task : running_) std::exchange(task, nullptr)();
+    running_.clear();
+    return true;
+}
+
+// --- sockets -------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Runner> runner, StreamId id, int descriptor) {
+    const std::uint32_t place = place_for(std::move(runner), id);
+    auto registration = std::make_unique<Registration>(*this, place);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.u64 = std::uint64_t{slots_[place].generation} << 32u | place;
+    if (epoll_ctl(epoll_.number(), EPOLL_CTL_ADD, descriptor, &event) != 0) return nullptr;
+    return registration;
+}
+
+std::uint32_t Poller::place_for(std::shared_ptr<Runner> runner, StreamId id) {
+    if (free_.empty()) {
+        free_.reserve(slots_.size() + 1);  // for `forget`
+        slots_.emplace_back();
+        free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
+    }
+    const std::uint32_t place = free_.back();
+    free_.pop_back();
+    Slot& slot = slots_[place];
+    slot.runner = std::move(runner);
+    slot.id = id;
+    slot.wants_read = slot.readable = slot.ended = false;
+    slot.wants_write.store(false, std::memory_order_relaxed);
+    ++watched_;
+    return place;
+}
+
+/// The system forgets a socket when it is closed.
+void Poller::forget(std::uint32_t place) noexcept {
+    Slot& slot = slots_[place];
+    ++slot.generation;
+    slot.runner.reset();
+    slot.wants_read = false;
+    free_.push_back(place);
+    --watched_;
+}
+
+void Poller::wait_readable(std::uint32_t place, bool exhausted) {
+    Slot& slot = slots_[place];
+    slot.wants_read = true;
+    if (!exhausted || slot.readable || slot.ended) make_ready(place);
+}
+
+/// The caller tries once more afterwards, so that no edge is missed.
+void Poller::wait_writable(std::uint32_t place) noexcept { slots_[place].wants_write.store(true); }
+
+void Poller::make_ready(std::uint32_t place) {
+    if (!std::exchange(slots_[place].ready, true)) ready_.push_back(place);
+}
+
+void Poller::run_ready() {
+    if (ready_.empty()) return;
+    turn_.swap(ready_);
+    for (const std::uint32_t place : turn_) {
+        slots_[place].ready = false;
+        if (slots_[place].wants_read) read(slots_[place]);
+    }
+    turn_.clear();
+}
+
+void Poller::read_all() {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        if (slots_[i].wants_read) read(slots_[i]);
+    }
+}
+
+void Poller::read(Slot& slot) {
+    slot.wants_read = slot.readable = false;
+    const std::shared_ptr<Runner> runner = slot.runner;
+    runner->on_readable(slot.id);
+}
+
+void Poller::wait(TimePoint deadline) {
+    if (!ready_.empty()) return take(0);
+    asleep_.store(true);
+    take(has_tasks_.load() ? 0 : timeout_until(deadline));
+}
+
+void Poller::take(int timeout) {
+    std::array<epoll_event, batch> events;  // NOLINT(cppcoreguidelines-pro-type-member-init): the system writes them
+    const int count = epoll_wait(epoll_.number(), events.data(), static_cast<int>(events.size()), timeout);
+    asleep_.store(false, std::memory_order_relaxed);
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        if (event.data.u64 != bell_key) on_event(event.data.u64, event.events);
+    }
+}
+
+void Poller::on_event(std::uint64_t key, std::uint32_t events) {
+    const auto place = static_cast<std::uint32_t>(key);
+    Slot& slot = slots_[place];
+    const auto is_this = [&] { return slot.runner != nullptr && slot.generation == key >> 32u; };
+    if (!is_this()) return;
+    constexpr std::uint32_t end = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if ((events & end) != 0) slot.ended = true;
+    if ((events & (EPOLLIN | end)) != 0) slot.readable = true;
+    if ((events & (EPOLLOUT | end)) != 0 && slot.wants_write.load(std::memory_order_relaxed) &&
+        slot.wants_write.exchange(false)) {
+        const std::shared_ptr<Runner> runner = slot.runner;
+        runner->on_writable(slot.id);
+        if (!is_this()) return;
+    }
+    if (slot.readable && slot.wants_read) read(slot);
+}
+
+}  // namespace tern::driver

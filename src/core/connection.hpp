@@ -57,7 +57,6 @@ public:
     [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
     /// Only in stage `session`.
     [[nodiscard]] Session& session() noexcept { return *session_; }
-    [[nodiscard]] const Session& session() const noexcept { return *session_; }
 
     /// Tells the configured tracer, if there is one, of what is said from the upgrade on.
     void trace_as(std::uint32_t stream) noexcept { trace_stream_ = stream; }

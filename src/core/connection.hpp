@@ -92,7 +92,7 @@ private:
     void conclude(Handshaker::Status status, TimePoint now);
     void end_step(TimePoint now);
     void fail(Error error);
-    void fail_without_memory(Phase phase);
+    [[nodiscard]] Error no_memory(Phase phase) const;
     [[nodiscard]] Handshaker::Status advance_tls();
     [[nodiscard]] bool in_tls_step() const noexcept { return step_ == Step::proxy_tls || step_ == Step::tls; }
     [[nodiscard]] TlsLayer::Status decrypt();

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "counting_pool.hpp"
 #include "wire.hpp"
 
 namespace tern::core {
@@ -220,6 +221,20 @@ TEST(ConnectAttemptRedirect, ToTlsThatIsNotThere) {
     EXPECT_EQ(bench.attempt->error().phase, Phase::upgrade);
     EXPECT_EQ(bench.attempt->error().response.status, 302);
     EXPECT_FALSE(bench.attempt->take_redirect());
+    EXPECT_EQ(bench.asked(), Lines{"close " + std::to_string(bench.id)});
+}
+
+TEST(ConnectAttemptMemory, ALackOfItEndsTheHandshake) {
+    CountingPool pool;
+    Bench bench("ws://host.test/", {}, false, &pool);
+    bench.asked();
+    bench.resolved();
+    bench.connected();
+    pool.blocks_left = 0;
+    EXPECT_TRUE(bench.attempt->link().connection->rx_space().empty());
+    bench.attempt->update(start);
+    EXPECT_EQ(bench.attempt->status(), Status::failed);
+    EXPECT_EQ(bench.attempt->error(), Errc::out_of_memory);
     EXPECT_EQ(bench.asked(), Lines{"close " + std::to_string(bench.id)});
 }
 

@@ -428,6 +428,33 @@ TEST_P(ConnectionTest, WithACeilingItKeepsItsMemory) {
     EXPECT_EQ(bench.messages, "text");
 }
 
+TEST_P(ConnectionTest, AnIdleOneForWhichThereIsNoMemoryAnyMoreEnds) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    pool.blocks_left = 0;
+    EXPECT_TRUE(bench.connection->rx_space().empty());
+    bench.settle();
+    ASSERT_TRUE(bench.connection->session().ended());
+    const Error error = bench.connection->session().close_info().error;
+    EXPECT_EQ(error, Errc::out_of_memory);
+    EXPECT_EQ(error.phase, Phase::open);
+}
+
+TEST_P(ConnectionTest, AHandshakeForWhoseAnswerThereIsNoMemoryFails) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    ASSERT_EQ(bench.connection->stage(), Connection::Stage::handshake);
+    const Phase phase = bench.connection->phase();
+    pool.blocks_left = 0;
+    EXPECT_TRUE(bench.connection->rx_space().empty());
+    ASSERT_EQ(bench.connection->stage(), Connection::Stage::failed);
+    EXPECT_EQ(bench.connection->error(), Errc::out_of_memory);
+    EXPECT_EQ(bench.connection->error().phase, phase);
+}
+
 /// The first blocks that it needs are missing, or the rest of what it counts.
 TEST_P(ConnectionTest, WithoutMemoryItFailsBeforeItBegins) {
     const int layers = (GetParam().tls ? 1 : 0) + (GetParam().proxy_tls ? 1 : 0);

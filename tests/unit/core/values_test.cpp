@@ -135,8 +135,27 @@ TEST(ConfigTest, EachValueHasItsRange) {
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = 4095; }));
     EXPECT_FALSE(refused([](Config& c) { c.receive_buffer = 4096; }));
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = (16u << 20u) + 1; }));
+    const std::size_t needed = good().receive_buffer + good().limits.max_head_size + good().limits.max_error_body;
+    EXPECT_TRUE(refused([&](Config& c) { c.limits.max_memory = needed; })) << "and a little beside it";
+    EXPECT_FALSE(refused([&](Config& c) { c.limits.max_memory = needed + (8u << 10u); }));
     EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_size = 0; }));
     EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_fields = 0; }));
+}
+
+TEST(ConfigTest, OfSeveralEndpointsTheOneThatIsWrongIsNamed) {
+    Config config = good();
+    config.endpoints = {"ws://other/", "http://third/"};
+    const Error scheme = ClientCore::check(config, default_crypto());
+    EXPECT_EQ(scheme, Errc::url_scheme);
+    EXPECT_TRUE(scheme.detail.ends_with("endpoint 3")) << scheme.detail;
+
+    config.url.clear();
+    config.endpoints = {"ws://first/", ""};
+    const Error empty = ClientCore::check(config, default_crypto());
+    EXPECT_TRUE(empty.detail.ends_with("endpoint 2")) << empty.detail;
+
+    config.endpoints = {""};
+    EXPECT_EQ(ClientCore::check(config, default_crypto()).detail.find("endpoint"), std::string::npos) << "there is one";
 }
 
 }  // namespace

@@ -986,7 +986,6 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
 void ClientCore::Impl::finish(const Error& error) {
     if (held_) {
         held_->error = error;
-        held_->will_reconnect = false;
         add_event(Event::Kind::closed).close = held_.take();
     } else {
         add_event(Event::Kind::failed).error = error;

@@ -193,6 +193,7 @@ TEST(BacklogKeys, ANewerMessageTakesThePlaceOfTheOlder) {
     EXPECT_FALSE(queue.add("none"));
     EXPECT_FALSE(queue.add("a222", "a")) << "what it replaces makes room";
     EXPECT_EQ(queue.told(), Lines{"1 replaced"});
+    EXPECT_EQ(queue.budget.used(), 3 * (3 * sizeof(Backlog::Message)) + 10 + 2) << "with two keys of a byte";
     EXPECT_EQ(queue.backlog.waiting_bytes(), 10u);
     EXPECT_EQ(queue.add("b333", "b"), Errc::send_queue_full);
     EXPECT_EQ(queue.waiting(), (Lines{"a222", "b1", "none"}));

@@ -1,4 +1,6 @@
 // What becomes of messages: their fates, the offline queue, and what is kept until the kernel has it.
+#include <array>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -263,6 +265,7 @@ TEST(ClientCoreQueue, WhatTheUserClosesBeforeItLeftIsNotSentAgain) {
     Sending client(queueing({.max_bytes = 100}));
     client.open();
     client.watch("one");
+    EXPECT_FALSE(client->send(Opcode::text, as_bytes("nobody asks")));
     EXPECT_FALSE(client->close());
     client.core.take();
     client->on_eof(client.core.stream(), client.core.now());
@@ -358,6 +361,21 @@ TEST(ClientCoreReplaced, WhatTheFirstCannotSendComesFirst) {
     EXPECT_EQ(heard[0], R"(text "2")");
     EXPECT_EQ(heard[1], R"(text "3")");
     EXPECT_EQ(client.core.fates, (Lines{"1 sent", "2 sent", "3 sent", "4 sent"}));
+}
+
+TEST(ClientCoreReplaced, WhatTheFirstCannotSendDoesNotWaitForWhoTakesWhatItReceived) {
+    Replaced client;
+    const std::string message = wire::frame(wire::text, "nobody takes this");
+    std::memcpy(client->rx_space(client.first).data(), message.data(), message.size());
+    client->rx_commit(client.first, message.size(), client.core.now());
+    client->on_timeout(client.core.now() + Config().timeouts.close);
+    std::array<Bytes, 1> piece;
+    ASSERT_EQ(client->tx(client.second, piece), 1u);
+    const auto frame = wire::read_client(as_text(piece[0])).frames.at(0);
+    EXPECT_EQ(frame.payload, "2");
+    client->tx_consume(client.second, 0);
+    client.core.take();
+    EXPECT_EQ(client.core.texts, Lines{"nobody takes this"}) << "and yet it is delivered";
 }
 
 TEST(ClientCoreReplaced, CloseWaitsForNobody) {

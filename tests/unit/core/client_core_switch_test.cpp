@@ -1,6 +1,7 @@
 // How one connection takes the place of another: by the user's wish (`refresh`), and when the peer says that it goes
 // away.
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -226,8 +227,19 @@ TEST(ClientCoreRefresh, AFinalFailureIsNotTriedAgain) {
     EXPECT_EQ(client.core.kinds.back(), Kind::switched) << "who asks can ask again";
 }
 
+TEST(ClientCoreRefresh, BehindAFinalFailureTheFirstCanBeReopened) {
+    Switching client;
+    client.refresh();
+    EXPECT_EQ(client->reopen(), Errc::not_connected) << "its place is being taken";
+    client.core.connect();
+    client.core.receive("HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_FALSE(client->reopen());
+}
+
 TEST(ClientCoreRefresh, AThirdTakesThePlaceOfTheSecondBeforeTheFirstIsGone) {
     Switching client;
+    std::uint64_t number = 0;
+    EXPECT_FALSE(client.text("on the first", &number));
     client.refresh();
     client.connect_and_open();
     const StreamId second = client.core.stream();
@@ -235,7 +247,9 @@ TEST(ClientCoreRefresh, AThirdTakesThePlaceOfTheSecondBeforeTheFirstIsGone) {
     client.connect_and_open();
     const StreamId third = client.core.stream();
     client.expect_closed(client.first);
-    EXPECT_EQ(client.core.kinds, (Kinds{Kind::switched, Kind::switched}));
+    EXPECT_EQ(std::count(client.core.kinds.begin(), client.core.kinds.end(), Kind::switched), 2);
+    EXPECT_EQ(client.core.fates, Lines{"1 dropped stopped"}) << "it got no more time";
+    EXPECT_EQ(client->stats().messages_sent, 1u) << "accepted for sending, that is";
     EXPECT_EQ(client->stats().connects, 3u);
     EXPECT_TRUE(client->rx_space(client.first).empty());
     EXPECT_FALSE(client->rx_space(second).empty()) << "that one is closed in peace";
@@ -293,6 +307,22 @@ TEST(ClientCoreRefresh, TheSecondDiesWhileTheFirstIsThere) {
     client.expect_closed(client.first);
     client.receive_on(client.first, wire::frame(wire::text, "too late"));
     EXPECT_EQ(client.core.texts, Lines{}) << "behind closed comes no message";
+}
+
+TEST(ClientCoreRefresh, WhatTheFirstReceivedBeforeTheSecondDiedComesBeforeItsEnd) {
+    Switching client;
+    client.refresh();
+    client.connect_and_open();
+    const StreamId second = client.core.stream();
+    client.core.kinds.clear();
+    const std::string message = wire::frame(wire::text, "just in time");
+    std::memcpy(client->rx_space(client.first).data(), message.data(), message.size());
+    client->rx_commit(client.first, message.size(), client.core.now());
+    client->on_eof(second, client.core.now());
+    client.expect_closed(second);
+    client.expect_closed(client.first);
+    client.core.take();
+    EXPECT_EQ(client.core.kinds, (Kinds{Kind::message, Kind::closed, Kind::reconnecting}));
 }
 
 TEST(ClientCoreRefresh, StopAndCloseEndAllOfIt) {

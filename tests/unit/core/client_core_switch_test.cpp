@@ -332,7 +332,9 @@ TEST(ClientCoreRefresh, StopAndCloseEndAllOfIt) {
         early.refresh();
         const StreamId lookup = early.core.expect(Command::Kind::resolve).id;
         if (stop) early->stop(early.core.now());
-        if (!stop) EXPECT_FALSE(early->close());
+        if (!stop) {
+            EXPECT_FALSE(early->close());
+        }
         early.core.take();
         early.expect_closed(lookup);
         EXPECT_EQ(early->state(), stop ? State::idle : State::closing);
@@ -450,7 +452,9 @@ TEST(ClientCoreGoingAway, StopAndCloseEndTheSearch) {
         std::uint64_t number = 0;
         EXPECT_FALSE(client.text("in between", &number));
         if (stop) client->stop(client.core.now());
-        if (!stop) EXPECT_FALSE(client->close());
+        if (!stop) {
+            EXPECT_FALSE(client->close());
+        }
         client.core.take();
         EXPECT_EQ(client.core.kinds, (Kinds{Kind::fate, Kind::closed}));
         EXPECT_FALSE(client.core.close.will_reconnect);

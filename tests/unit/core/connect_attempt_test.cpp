@@ -27,8 +27,12 @@ public:
     explicit Bench(const std::string& text, Config settings = {}, bool prepare = false, BufferPool* pool = nullptr)
         : config(std::make_shared<Config>(std::move(settings))), common(*config, crypto, pool) {
         Url url;
-        if (!prepare) EXPECT_FALSE(parse_url(text, url));
-        if (!config->proxy.empty()) EXPECT_FALSE(parse_proxy_url(config->proxy, common.proxy.emplace()));
+        if (!prepare) {
+            EXPECT_FALSE(parse_url(text, url));
+        }
+        if (!config->proxy.empty()) {
+            EXPECT_FALSE(parse_proxy_url(config->proxy, common.proxy.emplace()));
+        }
         attempt.emplace(config, common, url, text, prepare, 3, start);
         attempt->update(start);
     }

@@ -336,10 +336,10 @@ TEST_P(ConnectionTest, AMessageHasLeftWhenTheKernelHasItsRecord) {
         Session& session = bench.connection->session();
         ASSERT_FALSE(session.send(Opcode::binary, as_bytes(std::string(10'000, 'x')), {}, 1));
         ASSERT_FALSE(session.send(Opcode::binary, as_bytes(std::string(20'000, 'y')), {}, 2));
-        std::array<Bytes, 4> pieces;
-        ASSERT_EQ(bench.connection->tx(pieces), 1u);
-        ASSERT_GT(pieces[0].size(), 30'000u);
-        bench.connection->tx_consume(all_but_one ? pieces[0].size() - 1 : 8'000);
+        std::array<Bytes, 4> lent;
+        ASSERT_EQ(bench.connection->tx(lent), 1u);
+        ASSERT_GT(lent[0].size(), 30'000u);
+        bench.connection->tx_consume(all_but_one ? lent[0].size() - 1 : 8'000);
         EXPECT_EQ(session.take_sent(), 0u) << "that is told when all of it has left";
         bench.connection->account_for_records();
         EXPECT_EQ(session.take_sent(), all_but_one ? 1u : 0u) << "nobody can read a part of a record";
@@ -356,9 +356,9 @@ TEST_P(ConnectionTest, TrimTakesNothingThatIsNeeded) {
     const std::string payload(20'000, 'y');
     ASSERT_FALSE(bench.connection->session().send(Opcode::binary, as_bytes(payload), {}));
     std::string bytes;
-    for (std::array<Bytes, 4> pieces; bench.connection->tx(pieces) != 0;) {
-        const std::size_t size = std::min<std::size_t>(pieces[0].size(), 3'000);
-        bytes += as_text(pieces[0].first(size));
+    for (std::array<Bytes, 4> lent; bench.connection->tx(lent) != 0;) {
+        const std::size_t size = std::min<std::size_t>(lent[0].size(), 3'000);
+        bytes += as_text(lent[0].first(size));
         bench.connection->tx_consume(size);
         bench.connection->trim();
     }
@@ -399,7 +399,9 @@ TEST_P(ConnectionTest, AnIdleOneKeepsNoMemoryOfThePool) {
     EXPECT_EQ(pool.lent, 0u);
     const std::string message = bench.wrapped(wire::frame(wire::text, "text"));
     bench.receive(message.substr(0, message.size() - 2));
-    if (!GetParam().tls && !GetParam().proxy_tls) EXPECT_GT(pool.lent, 0u) << "the rest is still to come";
+    if (!GetParam().tls && !GetParam().proxy_tls) {
+        EXPECT_GT(pool.lent, 0u) << "the rest is still to come";
+    }
     bench.receive(message.substr(message.size() - 2));
     EXPECT_EQ(bench.messages, "text");
     EXPECT_EQ(pool.lent, 0u);
@@ -489,7 +491,9 @@ TEST_P(ConnectionTest, WithoutMemoryItFailsBeforeItBegins) {
         }
         const bool fails = limit == 5000 || layers != 0;
         ASSERT_EQ(bench.connection->stage() == Connection::Stage::failed, fails) << limit;
-        if (fails) EXPECT_EQ(bench.connection->error(), Errc::memory_limit);
+        if (fails) {
+            EXPECT_EQ(bench.connection->error(), Errc::memory_limit);
+        }
     }
 }
 

@@ -99,8 +99,7 @@ bool Backlog::keep(Message message) {
 }
 
 Backlog::Message* Backlog::waiting() noexcept {
-    if (waiting_count_ == 0) return nullptr;
-    while (queued_in_front_ < messages_.size()) {
+    while (waiting_count_ != 0 && queued_in_front_ < messages_.size()) {
         Message& message = *(messages_.begin() + static_cast<std::ptrdiff_t>(queued_in_front_));
         if (message.stream == 0) return &message;
         ++queued_in_front_;

@@ -94,9 +94,9 @@ std::string command_text(const Command& command) {
         case Command::Kind::connect:
             return "connect to " + command.address.to_string() + " port " + std::to_string(command.port);
         case Command::Kind::half_close: return "half-close";
-        case Command::Kind::close: return "close";
+        case Command::Kind::close: break;
     }
-    return "unknown";
+    return "close";
 }
 
 std::error_code check_close(CloseCode code, std::string_view reason) {
@@ -760,14 +760,11 @@ void ClientCore::Impl::tell_fates() {
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
     if (auto refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(*refusal);
-    switch (attempt_->status()) {
-        case ConnectAttempt::Status::working: return;
-        case ConnectAttempt::Status::failed: {
-            Error error = attempt_->error();
-            attempt_.reset();
-            return attempt_failed(std::move(error), now);
-        }
-        case ConnectAttempt::Status::open: break;
+    if (attempt_->status() == ConnectAttempt::Status::working) return;
+    if (attempt_->status() == ConnectAttempt::Status::failed) {
+        Error error = attempt_->error();
+        attempt_.reset();
+        return attempt_failed(std::move(error), now);
     }
     Link& link = attempt_->link();
     if (link.connection->stage() == core::Connection::Stage::session && link.session().ended()) {
@@ -989,7 +986,6 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
 void ClientCore::Impl::finish(const Error& error) {
     if (held_) {
         held_->error = error;
-        held_->will_reconnect = false;
         add_event(Event::Kind::closed).close = held_.take();
     } else {
         add_event(Event::Kind::failed).error = error;

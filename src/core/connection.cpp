@@ -31,7 +31,7 @@ Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePo
     : config_(config), route_(route), crypto_(crypto), budget_(budget), step_began_(now) {
     const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
     if (!hold_memory() || !handshakes_.add(budget_, heads)) {
-        fail_without_memory(Phase::upgrade);
+        fail(no_memory(Phase::upgrade));
         return;
     }
     const Step first = route_.proxy_tls != nullptr ? Step::proxy_tls
@@ -101,7 +101,7 @@ void Connection::begin_tls(tls::Context* context, const std::string& host, std::
     std::unique_ptr<tls::Engine> engine = context->connect(host, port);
     // A layer gets what came out of the one before it: as much as is read at once, and a record that was held back.
     Block memory = Block::borrow(config_.receive_buffer + tls::Engine::max_record, budget_);
-    if (engine == nullptr || memory.empty() || !tls_.add(budget_, tls_memory)) return fail_without_memory(Phase::tls);
+    if (engine == nullptr || memory.empty() || !tls_.add(budget_, tls_memory)) return fail(no_memory(Phase::tls));
     layers_.push_back(std::make_unique<TlsLayer>(std::move(engine), std::move(memory)));
     // What a proxy sent behind its answer comes from the server already.
     Buffer& in = layers_.back()->in();
@@ -182,9 +182,9 @@ void Connection::trace_heads() {
     config_.tracer->trace(record);
 }
 
-void Connection::fail_without_memory(Phase phase) {
+Error Connection::no_memory(Phase phase) const {
     const bool limited = budget_ != nullptr && budget_->limited();
-    fail(Error(limited ? Errc::memory_limit : Errc::out_of_memory, phase));
+    return {limited ? Errc::memory_limit : Errc::out_of_memory, phase};
 }
 
 void Connection::fail(Error error) {
@@ -204,8 +204,11 @@ bool Connection::has_last_words() const noexcept {
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
     if (!hold_memory()) {
-        const bool limited = budget_ != nullptr && budget_->limited();
-        error_ = Error(limited ? Errc::memory_limit : Errc::out_of_memory);  // `settle` ends it
+        if (stage_ == Stage::handshake) {
+            fail(no_memory(phase()));
+        } else {
+            error_ = no_memory(Phase::open);  // `settle` ends it
+        }
         return {};
     }
     rx_lent_ = true;

@@ -57,7 +57,6 @@ public:
     [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
     /// Only in stage `session`.
     [[nodiscard]] Session& session() noexcept { return *session_; }
-    [[nodiscard]] const Session& session() const noexcept { return *session_; }
 
     /// Tells the configured tracer, if there is one, of what is said from the upgrade on.
     void trace_as(std::uint32_t stream) noexcept { trace_stream_ = stream; }
@@ -93,7 +92,7 @@ private:
     void conclude(Handshaker::Status status, TimePoint now);
     void end_step(TimePoint now);
     void fail(Error error);
-    void fail_without_memory(Phase phase);
+    [[nodiscard]] Error no_memory(Phase phase) const;
     [[nodiscard]] Handshaker::Status advance_tls();
     [[nodiscard]] bool in_tls_step() const noexcept { return step_ == Step::proxy_tls || step_ == Step::tls; }
     [[nodiscard]] TlsLayer::Status decrypt();

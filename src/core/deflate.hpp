@@ -73,7 +73,6 @@ public:
     /// Gives back what is kept for the next output.
     void trim() noexcept;
 
-    [[nodiscard]] bool context_takeover() const noexcept { return context_takeover_; }
     /// In bytes; any thread.
     [[nodiscard]] std::size_t memory() const noexcept {
         return stream_.memory() + output_memory_.load(std::memory_order_relaxed);

@@ -140,7 +140,6 @@ private:
 
         [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
         [[nodiscard]] std::size_t size() const noexcept { return size_; }
-        [[nodiscard]] Segment* front() noexcept { return front_.get(); }
         [[nodiscard]] Segment* back() noexcept { return back_; }
         void append(SegmentPtr segment) noexcept;
         void added(std::size_t n) noexcept { size_ += n; }

@@ -75,10 +75,6 @@ public:
     /// The kernel refused something of what is lent; it took bytes before that if `progress`. More of it may follow.
     void on_tx_stalled(bool progress) noexcept;
     [[nodiscard]] std::size_t queued() const noexcept { return outbox_.queued(); }
-    /// What compression takes in both directions, in bytes; any thread.
-    [[nodiscard]] std::size_t compression_memory() const noexcept {
-        return reader_.compression_memory() + (compressor_ == nullptr ? 0 : compressor_->memory());
-    }
     /// The number of the next message that the kernel has got; 0: none since.
     [[nodiscard]] std::uint64_t take_sent();
     /// The number of the next message that it has not got; 0: there is none. For when the session has ended.

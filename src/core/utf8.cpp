@@ -34,7 +34,7 @@ constexpr unsigned after_f0 = 7 * width;    // 80 to 8F: not the shortest form.
 constexpr unsigned after_f4 = 8 * width;    // 90 to BF: above U+10FFFF.
 static_assert(boundary == 0 && failed == width);
 
-constexpr unsigned after_first(unsigned byte) {
+consteval unsigned after_first(unsigned byte) {
     if (byte <= 0x7F) return boundary;
     if (byte <= 0xC1) return failed;  // C0 and C1 could only begin what is not the shortest form.
     if (byte <= 0xDF) return one_left;
@@ -46,7 +46,7 @@ constexpr unsigned after_first(unsigned byte) {
     return byte == 0xF4 ? after_f4 : failed;
 }
 
-constexpr std::uint64_t next_states(unsigned byte) {
+consteval std::uint64_t next_states(unsigned byte) {
     std::uint64_t all = std::uint64_t{after_first(byte)} << boundary | std::uint64_t{failed} << failed;
     const auto expect = [&](unsigned state, unsigned from, unsigned to, unsigned next) {
         all |= std::uint64_t{from <= byte && byte <= to ? next : failed} << state;
@@ -61,7 +61,7 @@ constexpr std::uint64_t next_states(unsigned byte) {
     return all;
 }
 
-constexpr auto table = [] {
+constexpr auto table = []() consteval {
     std::array<std::uint64_t, 256> rows{};
     for (unsigned byte = 0; byte < rows.size(); ++byte) rows[byte] = next_states(byte);
     return rows;

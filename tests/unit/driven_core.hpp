@@ -80,8 +80,7 @@ public:
             for (Event event; core_.next(event);) {
                 again = true;
                 kinds.push_back(event.kind);
-                if (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed) error = *event.error;
-                if (event.kind == Event::Kind::closed) close = *event.close;
+                note(event);
             }
         }
         core_.settle(now_);
@@ -111,16 +110,41 @@ public:
         core_.on_timeout(now_);
         take();
     }
+    /// From now on it is this stream that the test reads and writes, and not the one that was connected last.
+    void turn_to(StreamId stream) { stream_ = stream; }
     [[nodiscard]] TimePoint now() const { return now_; }
     [[nodiscard]] StreamId stream() const { return stream_; }
     [[nodiscard]] const std::string& request() const { return request_; }
 
     std::vector<Event::Kind> kinds;
-    Error error;  ///< Of the last `failed` or `closed`.
+    Error error;  ///< Of the last `failed`, `closed` or `switch_failed`.
     CloseInfo close;
-    std::string sent;  ///< By `finish`.
+    std::vector<std::string> texts;  ///< Messages and chunks.
+    std::vector<std::string> fates;  ///< "1 sent", "2 dropped connection_lost".
+    std::vector<std::string> waits;  ///< "attempt 2 in 300 ms".
+    std::string sent;                ///< By `finish`.
 
 private:
+    void note(const Event& event) {
+        using Kind = Event::Kind;
+        switch (event.kind) {
+            case Kind::closed: close = *event.close; [[fallthrough]];
+            case Kind::failed:
+            case Kind::switch_failed: error = *event.error; break;
+            case Kind::message: texts.emplace_back(as_text(event.bytes)); break;
+            case Kind::chunk: texts.emplace_back(event.chunk.text()); break;
+            case Kind::fate:
+                fates.push_back(std::to_string(event.number) + ' ' + std::string(fate_name(event.fate)));
+                if (event.error != nullptr) fates.back() += ' ' + std::string(error_row(event.error->errc())->name);
+                break;
+            case Kind::reconnecting:
+                waits.push_back("attempt " + std::to_string(event.attempt) + " in " +
+                                std::to_string(event.delay.count()) + " ms");
+                break;
+            default: break;
+        }
+    }
+
     Crypto& crypto_;
     TimePoint now_{std::chrono::hours(1)};
     ClientCore core_;

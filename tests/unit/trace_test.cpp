@@ -181,5 +181,39 @@ TEST(Trace, AsACapture) {
     EXPECT_TRUE(error == std::errc::no_such_file_or_directory);
 }
 
+TEST(Trace, CommandsSayWhatTheyAreAbout) {
+    const auto kept = std::make_shared<Kept>(false);
+    DrivenCore core({.url = "ws://host.test/", .reconnect = {.enabled = false}, .tracer = kept});
+    core->prepare_attempts(true);
+    ASSERT_FALSE(core.start());
+    core->on_prepared(core.expect(Command::Kind::prepare).id, {.url = "ws://prepared.test/"}, {}, core.now());
+    core.connect();
+    core.receive(core.answer());
+    core.receive("\xff\xff");  // no frame
+    static_cast<void>(core.transmit());
+    core->settle(core.now());
+    core.expect(Command::Kind::half_close);
+    core->on_eof(core.stream(), core.now());
+    core.take();
+    core.expect(Command::Kind::close);
+    std::vector<std::string> commands;
+    for (const std::string& line : kept->lines) {
+        if (line.starts_with("command ")) commands.push_back(line.substr(8));
+    }
+    EXPECT_EQ(commands, (std::vector<std::string>{"prepare attempt 1", "resolve prepared.test",
+                                                  "connect to 192.0.2.1 port 80", "half-close", "close"}));
+}
+
+TEST(Trace, TimersThatWereDue) {
+    const auto kept = std::make_shared<Kept>(false);
+    DrivenCore core({.url = "ws://host.test/", .timeouts = {.attempt = std::chrono::seconds(5)}, .tracer = kept});
+    ASSERT_FALSE(core.start());
+    const auto timers = [&] { return std::count(kept->lines.begin(), kept->lines.end(), "timer"); };
+    core.pass(std::chrono::seconds(1));
+    EXPECT_EQ(timers(), 0) << "too early";
+    core.pass(std::chrono::seconds(5));
+    EXPECT_EQ(timers(), 1);
+}
+
 }  // namespace
 }  // namespace tern

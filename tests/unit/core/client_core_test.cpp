@@ -1,4 +1,6 @@
-// What the coordinator tells of an attempt: redirects, and answers that are no upgrade.
+// What the coordinator tells of an attempt (redirects, and answers that are no upgrade), and what ends or follows one.
+// What becomes of messages is in client_core_send_test.cpp, and how one connection takes the place of another in
+// client_core_switch_test.cpp.
 #include <string>
 #include <vector>
 
@@ -7,6 +9,7 @@
 #include <tern/core.hpp>
 
 #include "driven_core.hpp"
+#include "wire.hpp"
 
 namespace tern {
 namespace {
@@ -181,6 +184,154 @@ TEST(ClientCoreDelays, ChangeAWaitThatIsGoingOn) {
     core.pass(0ms);
     core.fail_to_connect();
     EXPECT_TRUE(core.waits_for(50ms)) << "and for the waits to come";
+}
+
+TEST(ClientCoreStop, EndsAnAttemptInEachOfItsPhases) {
+    for (const Phase phase : {Phase::resolve, Phase::connect, Phase::upgrade}) {
+        DrivenCore core({.url = "ws://host.example/"});
+        core->stop(core.now());  // nothing to stop
+        ASSERT_FALSE(core.start());
+        StreamId id = core.expect(Command::Kind::resolve).id;
+        const Address address{.port = 80, .bytes = {192, 0, 2, 1}};
+        if (phase != Phase::resolve) {
+            core->on_resolved(id, {&address, 1}, {}, core.now());
+            id = core.expect(Command::Kind::connect).id;
+        }
+        if (phase == Phase::upgrade) core->on_connected(id, {}, core.now());
+        core->stop(core.now());
+        core.take();
+        EXPECT_EQ(core.kinds, (std::vector<Kind>{Kind::connecting, Kind::failed}));
+        EXPECT_EQ(core.error, Errc::stopped);
+        EXPECT_EQ(core.error.phase, phase);
+        EXPECT_EQ(core.error.peer, phase == Phase::upgrade ? "host.example:80 (192.0.2.1)" : "host.example:80");
+        EXPECT_EQ(core.expect(Command::Kind::close).id, id);
+        EXPECT_EQ(core->state(), State::idle);
+        EXPECT_EQ(core->deadline(), std::nullopt);
+    }
+}
+
+TEST(ClientCoreStop, EndsAWait) {
+    Persistent core;
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core.fail_to_connect();
+    core->stop(core.now());
+    core.take();
+    EXPECT_EQ(core.error, Errc::stopped);
+    EXPECT_EQ(core.error.phase, Phase::none);
+    EXPECT_EQ(core.kinds.back(), Kind::failed);
+    EXPECT_EQ(core->deadline(), std::nullopt);
+    // And another life begins like the first.
+    ASSERT_FALSE(core.start());
+    core.open_again();
+    EXPECT_EQ(core->state(), State::open);
+}
+
+TEST(ClientCoreClose, IsNothingNewWhileThePeerCloses) {
+    Persistent core;
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core.open_again();
+    core.receive(wire::frame(wire::close, wire::close_body(1000)));
+    EXPECT_EQ(core->state(), State::closing);
+    EXPECT_EQ(core->close(), Errc::already_closing);
+    EXPECT_EQ(core->reopen(), Errc::already_closing);
+    EXPECT_EQ(core->refresh(core.now()), Errc::not_connected);
+    EXPECT_EQ(core->send(Opcode::text, as_bytes("x")), Errc::already_closing);
+    core.finish();
+    EXPECT_TRUE(core.close.by_peer);
+    EXPECT_TRUE(core.close.will_reconnect);
+}
+
+TEST(ClientCoreLimits, GivingUpSaysAfterHowMany) {
+    DrivenCore core(
+        {.url = "ws://host.example/", .reconnect = {.min_delay = 100ms, .max_delay = 100ms, .max_attempts = 2}});
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    const auto fail = [&](const char* detail) {
+        core->on_resolved(core.expect(Command::Kind::resolve).id, {}, Error(Errc::host_not_found, Phase::none, detail),
+                          core.now());
+        core.take();
+    };
+    fail("");
+    EXPECT_EQ(core.waits, std::vector<std::string>{"attempt 2 in 100 ms"});
+    core.pass(100ms);
+    fail("no such name");
+    EXPECT_EQ(core.kinds.back(), Kind::failed);
+    EXPECT_EQ(core.error, Errc::host_not_found);
+    EXPECT_EQ(core.error.detail, "no such name; given up after 2 attempts");
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    fail("");
+    core.pass(100ms);
+    fail("");
+    EXPECT_EQ(core.error.detail, "given up after 2 attempts");
+}
+
+TEST(ClientCoreReconnectNow, EndsAWaitAndLeavesAnAttemptAlone) {
+    Persistent core;
+    core->reconnect_now(core.now());
+    EXPECT_EQ(core->deadline(), std::nullopt) << "it has not begun";
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core->reconnect_now(core.now());
+    core.fail_to_connect();
+    Command command;
+    EXPECT_FALSE(core->next(command));
+    core->reconnect_now(core.now());
+    core.open_again();
+    EXPECT_EQ(core->state(), State::open);
+    EXPECT_EQ(core->stats().attempts, 2u);
+}
+
+TEST(ClientCoreReconnectNow, DelaysBeginSmallAgain) {
+    const auto third_wait = [](bool now) {
+        DrivenCore core({.url = "ws://host.example/", .reconnect = {.min_delay = 1ms, .max_delay = 1h}});
+        EXPECT_FALSE(core.start(StartMode::keep_trying));
+        for (int i = 0; i < 20; ++i) {
+            core->on_resolved(core.expect(Command::Kind::resolve).id, {}, Errc::host_not_found, core.now());
+            core.take();
+            if (i == 19) break;
+            if (now) core->reconnect_now(core.now());
+            if (!now) core.pass(1h);
+        }
+        return *core->deadline() - core.now();
+    };
+    EXPECT_LE(third_wait(true), 2ms);
+    EXPECT_GT(third_wait(false), 2ms) << "of up to an hour";
+}
+
+TEST(ClientCoreReconnectNow, AsksAnOpenConnectionForASignOfLife) {
+    DrivenCore core({.url = "ws://host.example/", .keepalive = {.interval = 0ms, .pong_timeout = 500ms}});
+    core.open();
+    EXPECT_EQ(core->deadline(), std::nullopt);
+    core->reconnect_now(core.now());
+    ASSERT_TRUE(core->deadline());
+    EXPECT_LE(*core->deadline(), core.now());
+    core.pass(0ms);
+    const wire::ClientBytes sent = wire::read_client(core.transmit());
+    ASSERT_EQ(sent.frames.size(), 1u);
+    EXPECT_EQ(sent.frames[0].opcode, wire::ping);
+    EXPECT_EQ(core->deadline(), core.now() + 500ms);
+    core.receive(wire::frame(wire::pong, sent.frames[0].payload));
+    EXPECT_EQ(core->deadline(), std::nullopt) << "it lives";
+    core->reconnect_now(core.now());
+    core.pass(0ms);
+    core.pass(500ms);
+    EXPECT_EQ(core.error, Errc::pong_timeout) << "it does not";
+}
+
+TEST(ClientCoreTrim, GivesBackWhatALargeMessageTookAndNothingElse) {
+    DrivenCore core({.url = "ws://host.example/", .keepalive = {.interval = 0ms}});
+    core->trim();
+    ASSERT_FALSE(core.start());
+    core->trim();
+    core.connect();
+    core->trim();
+    core.receive(core.answer());
+    const std::size_t before = core->stats().memory;
+    core.receive(wire::frame(wire::binary, std::string(300'000, 'x')));
+    EXPECT_GT(core->stats().memory, before + 300'000);
+    core->trim();
+    core->trim();
+    EXPECT_LE(core->stats().memory, before);
+    core.receive(wire::frame(wire::text, "still here"));
+    EXPECT_EQ(core.texts.back(), "still here");
 }
 
 }  // namespace

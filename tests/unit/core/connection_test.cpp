@@ -1,10 +1,12 @@
 #include "connection.hpp"
 
+#include <array>
 #include <cstring>
 #include <functional>
 
 #include <gtest/gtest.h>
 
+#include "counting_pool.hpp"
 #include "fake_tls.hpp"
 #include "wire.hpp"
 
@@ -12,6 +14,7 @@ namespace tern::core {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 constexpr TimePoint start{std::chrono::hours(1)};
 
 /// A connection along a route, and its other end: the proxy and the server, as functions of what they were sent.
@@ -19,29 +22,34 @@ struct Way {
     bool proxy = false;
     bool proxy_tls = false;
     bool tls = false;
+    bool socks = false;  ///< The proxy.
 };
 
 std::string name_of(const Way& way) {
-    return std::string(way.proxy_tls ? "https_proxy_"
-                       : way.proxy   ? "http_proxy_"
-                                     : "direct_") +
+    return std::string(way.socks       ? "socks_proxy_"
+                       : way.proxy_tls ? "https_proxy_"
+                       : way.proxy     ? "http_proxy_"
+                                       : "direct_") +
            (way.tls ? "wss" : "ws");
 }
 
 class Bench {
 public:
-    Bench(const Way& way, std::size_t piece, Config settings = {})
+    Bench(const Way& way, std::size_t piece, Config settings = {}, MemoryBudget* budget = nullptr)
         : way_(way), piece_(piece), config(std::move(settings)) {
         config.receive_buffer = 4096;
         EXPECT_FALSE(parse_url(way.tls ? "wss://host.test/path" : "ws://host.test/path", url));
-        EXPECT_FALSE(parse_proxy_url(way.proxy_tls ? "https://proxy.test" : "http://proxy.test", proxy));
+        EXPECT_FALSE(parse_proxy_url(way.socks       ? "socks5h://proxy.test"
+                                     : way.proxy_tls ? "https://proxy.test"
+                                                     : "http://proxy.test",
+                                     proxy));
         context = library.create({}, error);
         connection = std::make_unique<Connection>(config,
                                                   Route{.url = url,
                                                         .proxy = way.proxy ? &proxy : nullptr,
                                                         .tls = way.tls ? context.get() : nullptr,
                                                         .proxy_tls = way.proxy_tls ? context.get() : nullptr},
-                                                  library, now);
+                                                  library, now, budget);
     }
 
     /// Bytes arrive in pieces; events are taken after each.
@@ -85,13 +93,7 @@ public:
     /// Plays proxy and server until the connection is open, or does not answer any more.
     void open(const std::function<std::string(const std::string& request)>& answer = {}) {
         if (way_.proxy_tls) greet();
-        if (way_.proxy) {
-            std::string request = unwrapped(1);
-            EXPECT_TRUE(
-                request.starts_with("CONNECT host.test:" + std::string(way_.tls ? "443" : "80") + " HTTP/1.1\r\n"))
-                << request;
-            say("HTTP/1.1 200 Connection established\r\n\r\n", 1);
-        }
+        if (way_.proxy) pass_proxy();
         if (way_.tls) {
             EXPECT_EQ(unwrapped(way_.proxy_tls ? 1 : 0), "hello\n");
             say("welcome\n", way_.proxy_tls ? 1 : 0);
@@ -104,6 +106,18 @@ public:
         const auto digest = library.sha1(as_bytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
         say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
             library.base64(digest) + "\r\n\r\n" + behind_upgrade);
+    }
+    void pass_proxy() {
+        if (way_.socks) {
+            EXPECT_EQ(unwrapped(1), "\x05\x01\x00"s);
+            say("\x05\x00"s, 1);
+            EXPECT_EQ(unwrapped(1), "\x05\x01\x00\x03\x09host.test"s + (way_.tls ? "\x01\xbb"s : "\x00\x50"s));
+            return say("\x05\x00\x00\x01"s + std::string(6, '\0'), 1);
+        }
+        const std::string request = unwrapped(1);
+        EXPECT_TRUE(request.starts_with("CONNECT host.test:" + std::string(way_.tls ? "443" : "80") + " HTTP/1.1\r\n"))
+            << request;
+        say("HTTP/1.1 200 Connection established\r\n\r\n", 1);
     }
     /// In records of all layers that are up, or of the outer ones only.
     void say(std::string bytes, int layers = 2) { receive(wrapped(std::move(bytes), layers)); }
@@ -155,6 +169,7 @@ TEST_P(ConnectionTest, OpensAndTalks) {
         bench.open();
         ASSERT_EQ(bench.connection->stage(), Connection::Stage::session) << bench.connection->error().message();
         EXPECT_EQ(bench.messages, "first");
+        EXPECT_EQ(bench.connection->phase(), Phase::open);
         const std::unique_ptr<Handshake> handshake = bench.connection->take_handshake();
         EXPECT_EQ(handshake->tls.version, GetParam().tls ? "fake" : "");
         EXPECT_EQ(handshake->proxy_tls.version, GetParam().proxy_tls ? "fake" : "");
@@ -220,7 +235,7 @@ TEST_P(ConnectionTest, EachStepHasItsDeadlineAndItsPhase) {
     if (way.proxy) {
         EXPECT_EQ(until(), 2s);
         EXPECT_EQ(bench.connection->phase(), Phase::proxy);
-        bench.say("HTTP/1.1 200 OK\r\n\r\n", 1);
+        bench.pass_proxy();
     }
     EXPECT_EQ(until(), way.tls ? 3s : 4s);
     bench.now += 5s;
@@ -291,8 +306,201 @@ TEST_P(ConnectionTest, AFailureIsFollowedByCloseNotifyAndFin) {
     EXPECT_FALSE(bytes.empty());
 }
 
+/// The proxy answers before it was asked; its words of the handshake still go to it, and not into TLS.
+TEST_P(ConnectionTest, AProxyThatDoesNotWaitForTheRequest) {
+    const Way& way = GetParam();
+    if (!way.proxy || way.socks) return;
+    Bench bench(way, 100);
+    if (way.proxy_tls) {
+        EXPECT_EQ(bench.sent(), "hello\n");
+        bench.receive("welcome\n");
+    }
+    bench.say("HTTP/1.1 200 OK\r\n\r\n", 1);
+    std::string words = bench.unwrapped(1);
+    const std::string request = words.substr(0, words.find("\r\n\r\n") + 4);
+    EXPECT_TRUE(request.starts_with("CONNECT host.test:")) << words;
+    words.erase(0, request.size());
+    if (way.tls) {
+        EXPECT_EQ(words, "hello\n");
+        bench.say("welcome\n", 1);
+        words = bench.unwrapped();
+    }
+    EXPECT_TRUE(words.starts_with("GET /path HTTP/1.1\r\n")) << words;
+}
+
+TEST_P(ConnectionTest, AMessageHasLeftWhenTheKernelHasItsRecord) {
+    if (!GetParam().tls && !GetParam().proxy_tls) return;
+    for (const bool all_but_one : {false, true}) {
+        Bench bench(GetParam(), 1'000'000);
+        bench.open();
+        Session& session = bench.connection->session();
+        ASSERT_FALSE(session.send(Opcode::binary, as_bytes(std::string(10'000, 'x')), {}, 1));
+        ASSERT_FALSE(session.send(Opcode::binary, as_bytes(std::string(20'000, 'y')), {}, 2));
+        std::array<Bytes, 4> lent;
+        ASSERT_EQ(bench.connection->tx(lent), 1u);
+        ASSERT_GT(lent[0].size(), 30'000u);
+        bench.connection->tx_consume(all_but_one ? lent[0].size() - 1 : 8'000);
+        EXPECT_EQ(session.take_sent(), 0u) << "that is told when all of it has left";
+        bench.connection->account_for_records();
+        EXPECT_EQ(session.take_sent(), all_but_one ? 1u : 0u) << "nobody can read a part of a record";
+        EXPECT_EQ(session.take_sent(), 0u);
+        bench.connection->account_for_records();
+        EXPECT_EQ(session.take_unsent(), all_but_one ? 2u : 1u);
+    }
+}
+
+TEST_P(ConnectionTest, TrimTakesNothingThatIsNeeded) {
+    Bench bench(GetParam(), 1'000'000);
+    bench.connection->trim();
+    bench.open();
+    const std::string payload(20'000, 'y');
+    ASSERT_FALSE(bench.connection->session().send(Opcode::binary, as_bytes(payload), {}));
+    std::string bytes;
+    for (std::array<Bytes, 4> lent; bench.connection->tx(lent) != 0;) {
+        const std::size_t size = std::min<std::size_t>(lent[0].size(), 3'000);
+        bytes += as_text(lent[0].first(size));
+        bench.connection->tx_consume(size);
+        bench.connection->trim();
+    }
+    if (GetParam().proxy_tls) bytes = FakeTls::read_records(bytes);
+    if (GetParam().tls) bytes = FakeTls::read_records(bytes);
+    EXPECT_EQ(wire::read_client(bytes).shown(), std::vector<std::string>{"binary " + wire::shown(payload)});
+    const std::string half = wire::fragment(wire::binary, std::string(10'000, 'x'));
+    bench.say(half);
+    bench.connection->trim();
+    bench.say(wire::frame(wire::continuation, "x"));
+    EXPECT_EQ(bench.messages, std::string(10'001, 'x'));
+    ASSERT_FALSE(bench.connection->session().send(Opcode::text, as_bytes("end"), {}));
+    EXPECT_EQ(wire::read_client(bench.unwrapped()).shown(), std::vector<std::string>{"text \"end\""});
+}
+
+TEST_P(ConnectionTest, TrimGivesBackWhatALargeMessageTook) {
+    MemoryBudget budget;
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    const std::size_t before = budget.used();
+    const std::string message = wire::frame(wire::binary, std::string(50'000, 'x'));
+    for (std::size_t at = 0; at < message.size(); at += 16'000) bench.say(message.substr(at, 16'000));
+    ASSERT_EQ(bench.messages.size(), 50'000u);
+    EXPECT_GE(budget.used(), before + 50'000);
+    bench.connection->trim();
+    bench.connection->trim();
+    EXPECT_EQ(budget.used(), before);
+}
+
+// --- memory --------------------------------------------------------------------------------------------------------
+
+TEST_P(ConnectionTest, AnIdleOneKeepsNoMemoryOfThePool) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    EXPECT_EQ(pool.lent, 0u) << "before the first answer";
+    bench.open();
+    EXPECT_EQ(pool.lent, 0u);
+    const std::string message = bench.wrapped(wire::frame(wire::text, "text"));
+    bench.receive(message.substr(0, message.size() - 2));
+    if (!GetParam().tls && !GetParam().proxy_tls) {
+        EXPECT_GT(pool.lent, 0u) << "the rest is still to come";
+    }
+    bench.receive(message.substr(message.size() - 2));
+    EXPECT_EQ(bench.messages, "text");
+    EXPECT_EQ(pool.lent, 0u);
+
+    ASSERT_FALSE(bench.connection->rx_space().empty());
+    EXPECT_GT(pool.lent, 0u);
+    bench.connection->settle(start);
+    for (Event event; bench.connection->next(event);) continue;
+    EXPECT_GT(pool.lent, 0u) << "it is lent to the driver";
+    bench.connection->rx_commit(0, start);
+    EXPECT_EQ(pool.lent, 0u);
+
+    ASSERT_FALSE(bench.connection->session().send(Opcode::text, as_bytes("text"), {}));
+    static_cast<void>(bench.sent());
+    EXPECT_EQ(pool.lent, 0u);
+}
+
+TEST_P(ConnectionTest, WithACeilingItKeepsItsMemory) {
+    CountingPool pool;
+    MemoryBudget budget(1u << 20u, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    EXPECT_GT(pool.lent, 0u) << "or the rest of the client could take it";
+    pool.blocks_left = 0;
+    bench.say(wire::frame(wire::text, "text"));
+    EXPECT_EQ(bench.messages, "text");
+}
+
+TEST_P(ConnectionTest, AnIdleOneForWhichThereIsNoMemoryAnyMoreEnds) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    pool.blocks_left = 0;
+    EXPECT_TRUE(bench.connection->rx_space().empty());
+    bench.settle();
+    ASSERT_TRUE(bench.connection->session().ended());
+    const Error error = bench.connection->session().close_info().error;
+    EXPECT_EQ(error, Errc::out_of_memory);
+    EXPECT_EQ(error.phase, Phase::open);
+}
+
+TEST_P(ConnectionTest, AHandshakeForWhoseAnswerThereIsNoMemoryFails) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    ASSERT_EQ(bench.connection->stage(), Connection::Stage::handshake);
+    const Phase phase = bench.connection->phase();
+    pool.blocks_left = 0;
+    EXPECT_TRUE(bench.connection->rx_space().empty());
+    ASSERT_EQ(bench.connection->stage(), Connection::Stage::failed);
+    EXPECT_EQ(bench.connection->error(), Errc::out_of_memory);
+    EXPECT_EQ(bench.connection->error().phase, phase);
+}
+
+/// The first blocks that it needs are missing, or the rest of what it counts.
+TEST_P(ConnectionTest, WithoutMemoryItFailsBeforeItBegins) {
+    const int layers = (GetParam().tls ? 1 : 0) + (GetParam().proxy_tls ? 1 : 0);
+    for (int blocks = 0; blocks <= 1; ++blocks) {
+        CountingPool pool;
+        MemoryBudget budget(0, &pool);
+        pool.blocks_left = blocks;
+        {
+            Bench bench(GetParam(), 1'000'000, {}, &budget);
+            const bool in_tls = GetParam().proxy_tls || (GetParam().tls && !GetParam().proxy);
+            const bool fails = blocks == 0 || in_tls;
+            EXPECT_EQ(bench.connection->stage() == Connection::Stage::failed, fails) << blocks;
+            if (!fails) continue;
+            EXPECT_EQ(bench.connection->error(), Errc::out_of_memory);
+            EXPECT_EQ(bench.connection->error().phase, blocks == 0 ? Phase::upgrade : Phase::tls);
+            EXPECT_EQ(bench.connection->deadline(), std::nullopt);
+            EXPECT_TRUE(bench.connection->rx_space().empty());
+            EXPECT_EQ(bench.sent(), "");
+        }
+        EXPECT_EQ(pool.lent, 0u);
+        EXPECT_EQ(budget.used(), 0u);
+    }
+    Config config;
+    config.limits.max_head_size = 1000;
+    config.limits.max_error_body = 1000;
+    // The receive buffer fits, but not the heads; or both, but no TLS.
+    for (const std::size_t limit : {std::size_t{5000}, std::size_t{60'000}}) {
+        MemoryBudget budget(limit);
+        Bench bench(GetParam(), 1'000'000, config, &budget);
+        if (bench.connection->stage() == Connection::Stage::handshake && layers != 0 && GetParam().proxy) {
+            if (!GetParam().proxy_tls) bench.pass_proxy();
+        }
+        const bool fails = limit == 5000 || layers != 0;
+        ASSERT_EQ(bench.connection->stage() == Connection::Stage::failed, fails) << limit;
+        if (fails) {
+            EXPECT_EQ(bench.connection->error(), Errc::memory_limit);
+        }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Routes, ConnectionTest,
                          testing::Values(Way{}, Way{.tls = true}, Way{.proxy = true}, Way{.proxy = true, .tls = true},
+                                         Way{.proxy = true, .socks = true},
+                                         Way{.proxy = true, .tls = true, .socks = true},
                                          Way{.proxy = true, .proxy_tls = true},
                                          Way{.proxy = true, .proxy_tls = true, .tls = true}),
                          [](const auto& one) { return name_of(one.param); });

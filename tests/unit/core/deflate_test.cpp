@@ -19,6 +19,7 @@
 
 #include "driven_core.hpp"
 #include "message_reader.hpp"
+#include "scarce_malloc.hpp"
 #include "session.hpp"
 #include "wire.hpp"
 
@@ -239,6 +240,59 @@ TEST(CompressorTest, MemoryIsCountedAndGivenBack) {
     freeing.trim();
     EXPECT_EQ(freeing.memory(), 0u);
 }
+
+/// Whatever it was that `scarce` left no memory for: what comes later refers to nothing that was refused.
+template <class Scarce>
+void expect_every_lack_survived(Scarce scarce, std::size_t most_steps) {
+    const std::string large = random_bytes(100'000);
+    bool complete = false;
+    std::size_t step = 0;
+    for (; !complete; ++step) {
+        ASSERT_LT(step, most_steps);
+        MemoryBudget budget(1u << 20u);
+        {
+            Compressor compressor(agreed(), {}, &budget);
+            Peer peer(agreed());
+            const Errc error = scarce(step, budget, [&] { return compressor.compress(as_bytes(large), true); });
+            complete = error == Errc{};
+            if (complete) {
+                EXPECT_EQ(peer.inflate(output(compressor)), large);
+            } else {
+                EXPECT_EQ(error, Errc::out_of_memory) << step;
+            }
+            ASSERT_EQ(compressor.compress(as_bytes(prose(1000)), true), Errc{}) << step;
+            EXPECT_EQ(peer.inflate(output(compressor)), prose(1000)) << step;
+        }
+        EXPECT_EQ(budget.used(), 0u) << step;
+    }
+    EXPECT_GT(step, 3u) << "or this proves little";
+}
+
+TEST(CompressorTest, WithoutMemoryInTheBudget) {
+    constexpr std::size_t each = 16u << 10u;
+    expect_every_lack_survived(
+        [](std::size_t step, MemoryBudget& budget, auto compress) {
+            const std::size_t others = (1u << 20u) - step * each;
+            EXPECT_TRUE(budget.take(others));
+            const Errc error = compress();
+            budget.give(others);
+            return error;
+        },
+        (1u << 20u) / each);
+}
+
+#if defined(TERN_TEST_MALLOC)
+TEST(CompressorTest, WithoutMemoryInTheMachine) {
+    expect_every_lack_survived(
+        [](std::size_t step, MemoryBudget&, auto compress) {
+            mallocs_left = static_cast<int>(step);
+            const Errc error = compress();
+            mallocs_left = -1;
+            return error;
+        },
+        20);
+}
+#endif
 
 // --- inflating: a reader that is fed -------------------------------------------------------------------------------
 
@@ -595,6 +649,37 @@ TEST(InflaterTest, TheRatioIsGuarded) {
     Peer small(agreed());
     const std::string few(64u << 10u, '\0');
     EXPECT_EQ(fed({.max_ratio = 10}, {compressed(wire::binary, small.compress(few))}).messages, Messages{few});
+}
+
+/// With any amount of memory that is too little it is the ceiling that ends it, and all is given back.
+TEST(InflaterTest, WithoutMemoryInTheBudget) {
+    const std::string message = prose(60'000);
+    const std::string script = compressed(wire::binary, Peer(agreed()).compress(message));
+    for (const Delivery delivery : {Delivery::messages, Delivery::chunks}) {
+        std::size_t limit = 1;
+        for (std::string made; made != message; limit += 4096) {
+            ASSERT_LT(limit, 1u << 20u);
+            MemoryBudget budget(limit);
+            {
+                std::vector<std::byte> memory(script.size());
+                Buffer in(memory);
+                std::memcpy(in.writable().data(), script.data(), script.size());
+                in.commit(script.size());
+                MessageReader reader(delivery, 1u << 20u, agreed(), 0, &budget);
+                auto status = MessageReader::Status::event;
+                made.clear();
+                for (Event event; status == MessageReader::Status::event;) {
+                    status = reader.next(in, event);
+                    if (status == MessageReader::Status::event) made += as_text(event.bytes);
+                }
+                EXPECT_EQ(message.substr(0, made.size()), made);
+                EXPECT_EQ(reader.error(), made == message ? Errc{} : Errc::memory_limit) << limit;
+                EXPECT_LE(budget.used(), limit);
+            }
+            EXPECT_EQ(budget.used(), 0u);
+        }
+        EXPECT_GT(limit, 40'000u) << "or this proves little: the window alone is that large";
+    }
 }
 
 TEST(InflaterTest, ChunksSayWhereTheyStand) {

@@ -20,7 +20,7 @@ Address v6(std::uint8_t last) {
 /// A dialer and everything that it has asked for.
 class Bench {
 public:
-    Bench() : dialer(timeouts, Dialer::Goal::connection, "host", 80, next_id, start) {}
+    explicit Bench(Dialer::Goal goal = Dialer::Goal::connection) : dialer(timeouts, goal, "host", 80, next_id, start) {}
 
     /// What it asks for now: "resolve host:80", "connect 192.0.2.1", "close 3".
     std::vector<std::string> asked() {
@@ -206,6 +206,22 @@ TEST(DialerTest, MoreAddressesThanSensibleAreNotTried) {
     for (std::size_t i = 0; i < bench.attempts.size(); ++i) bench.connected(i, Errc::connection_refused);
     EXPECT_EQ(bench.attempts.size(), 64u);
     EXPECT_EQ(bench.dialer.status(), Status::failed);
+}
+
+TEST(DialerTest, OnlyTheAddressIsWanted) {
+    Bench bench(Dialer::Goal::address);
+    EXPECT_EQ(bench.resolve({v6(1), v4(2)}), Lines{}) << "nothing is connected to";
+    EXPECT_EQ(bench.dialer.status(), Status::connected);
+    EXPECT_EQ(bench.dialer.address(), v6(1)) << "the one that the resolver prefers";
+    EXPECT_EQ(bench.dialer.stream(), 0u);
+    EXPECT_EQ(bench.dialer.deadline(), std::nullopt);
+    bench.dialer.abandon();
+    EXPECT_EQ(bench.asked(), Lines{});
+
+    Bench nowhere(Dialer::Goal::address);
+    EXPECT_EQ(nowhere.resolve({}), Lines{});
+    EXPECT_EQ(nowhere.dialer.status(), Status::failed);
+    EXPECT_EQ(nowhere.dialer.error(), Errc::host_not_found);
 }
 
 }  // namespace

@@ -78,5 +78,37 @@ TEST(KeepaliveTest, AnIntervalOfZeroSwitchesItOff) {
     EXPECT_EQ(keepalive.on_timeout(start + 1000h), Action::none);
 }
 
+TEST(KeepaliveTest, AProbeIsAPingAtOnce) {
+    Keepalive keepalive = every(20s, 5s);
+    keepalive.probe(start + 1s);
+    EXPECT_EQ(keepalive.deadline(), start + 1s);
+    ASSERT_EQ(keepalive.on_timeout(start + 1s), Action::ping);
+    keepalive.probe(start + 2s);
+    EXPECT_EQ(keepalive.on_timeout(start + 2s), Action::none) << "the one that is unanswered will do";
+    EXPECT_EQ(keepalive.deadline(), start + 6s);
+    ASSERT_TRUE(keepalive.on_pong(keepalive.payload(), start + 3s));
+    EXPECT_EQ(keepalive.deadline(), start + 21s) << "from the probe on";
+    EXPECT_EQ(keepalive.answered(), 1u);
+}
+
+TEST(KeepaliveTest, AProbeDoesNotPutOffAPingThatIsDue) {
+    Keepalive keepalive = every(20s, 5s);
+    keepalive.probe(start + 30s);
+    EXPECT_EQ(keepalive.deadline(), start + 20s);
+}
+
+TEST(KeepaliveTest, AProbeWorksWhereThereAreNoOtherPings) {
+    Keepalive keepalive = every(0s, 5s);
+    keepalive.probe(start + 1s);
+    EXPECT_LE(keepalive.deadline().value_or(start + 1h), start + 1s);
+    ASSERT_EQ(keepalive.on_timeout(start + 1s), Action::ping);
+    ASSERT_TRUE(keepalive.on_pong(keepalive.payload(), start + 2s));
+    EXPECT_EQ(keepalive.deadline(), std::nullopt) << "one only";
+    EXPECT_EQ(keepalive.on_timeout(start + 1000h), Action::none);
+    keepalive.probe(start + 1000h);
+    ASSERT_EQ(keepalive.on_timeout(start + 1000h), Action::ping);
+    EXPECT_EQ(keepalive.on_timeout(start + 1000h + 5s), Action::dead);
+}
+
 }  // namespace
 }  // namespace tern::core

@@ -15,39 +15,9 @@
 
 #include <gtest/gtest.h>
 
+#include "counting_pool.hpp"
+#include "scarce_malloc.hpp"
 #include "wire.hpp"
-
-// --- memory that runs out ------------------------------------------------------------------------------------------
-
-// The program's own malloc, in front of glibc's. A sanitizer brings another one, and then nothing can be made to fail.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer) && !__has_feature(memory_sanitizer)
-#define TERN_TEST_MALLOC 1
-#endif
-#else
-#define TERN_TEST_MALLOC 1
-#endif
-#endif
-
-#if defined(TERN_TEST_MALLOC)
-namespace {
-
-/// So many allocations of this thread succeed; negative: all.
-thread_local int mallocs_left = -1;
-
-bool take_malloc() noexcept {
-    if (mallocs_left < 0) return true;
-    if (mallocs_left == 0) return false;
-    --mallocs_left;
-    return true;
-}
-
-}  // namespace
-
-extern "C" void* __libc_malloc(std::size_t size) noexcept;
-extern "C" void* malloc(std::size_t size) noexcept { return take_malloc() ? __libc_malloc(size) : nullptr; }
-#endif
 
 namespace tern::core {
 namespace {
@@ -60,7 +30,7 @@ constexpr std::size_t plenty = 1u << 30u;
 /// bytes stay what they were is checked whenever a loan ends.
 class Link {
 public:
-    explicit Link(std::size_t limit = plenty) : outbox(crypto, limit) {}
+    explicit Link(std::size_t limit = plenty, MemoryBudget* budget = nullptr) : outbox(crypto, limit, budget) {}
 
     /// Asks for a loan in up to `pieces` pieces; its size.
     std::size_t lend(std::size_t pieces = 16) {
@@ -578,6 +548,33 @@ TEST(OutboxTest, WithoutMemoryNoControlFrameIsQueued) {
     EXPECT_FALSE(link.outbox.close_sent()) << "there is no Close frame";
 }
 #endif
+
+TEST(OutboxTest, MemoryOfAPoolIsGivenBackAsSoonAsItHasLeft) {
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Link link(plenty, &budget);
+    EXPECT_EQ(pool.lent, 0u);
+    const std::string payload = random_text(200'000);
+    for (int round = 0; round < 2; ++round) {
+        ASSERT_FALSE(link.outbox.push(Opcode::binary, as_bytes(payload), true));
+        const std::size_t all = pool.lent;
+        EXPECT_GT(all, payload.size());
+        link.take(std::min<std::size_t>(link.lend(), 100'000));
+        EXPECT_LT(pool.lent, all);
+        link.drain();
+        EXPECT_EQ(pool.lent, 0u);
+        EXPECT_EQ(budget.used(), 0u);
+    }
+    pool.blocks_left = 1;
+    EXPECT_EQ(link.outbox.push(Opcode::binary, as_bytes(payload), true), Errc::out_of_memory);
+    EXPECT_EQ(link.outbox.queued(), 0u);
+    pool.blocks_left = -1;
+    ASSERT_FALSE(link.outbox.push(Opcode::text, as_bytes("small"), true));
+    link.drain();
+    EXPECT_EQ(link.shown().back(), R"(text "small")");
+    EXPECT_EQ(pool.lent, 0u);
+    EXPECT_EQ(budget.used(), 0u);
+}
 
 TEST(OutboxTest, TrimDoesNoHarm) {
     Link link;

@@ -254,5 +254,14 @@ TEST(ReconnectTest, ANetworkChangeMakesDelaysSmallAgain) {
     EXPECT_EQ(bench.fail().delay, 1s);
 }
 
+TEST(Reconnecting, ACrowdIsSpreadOverTheShortestDelay) {
+    EXPECT_EQ(Bench({.min_delay = 400ms}, most).supervisor.spread(), 400ms);
+    EXPECT_EQ(Bench({.min_delay = 400ms}, least).supervisor.spread(), 0ms);
+    EXPECT_EQ(Bench({.min_delay = 400ms}, -1).supervisor.spread(), 200ms) << "without entropy the middle";
+    Bench changed({.min_delay = 400ms}, most);
+    changed.supervisor.set_delays(70ms, 1s);
+    EXPECT_EQ(changed.supervisor.spread(), 70ms);
+}
+
 }  // namespace
 }  // namespace tern::core

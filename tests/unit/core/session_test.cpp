@@ -1082,5 +1082,96 @@ TEST(SessionTest, MessagesAreCounted) {
     }
 }
 
+// --- what becomes of messages, and memory --------------------------------------------------------------------------
+
+TEST(SessionTest, NumbersOfWhatHasLeftAndOfWhatHasNot) {
+    Bench bench(quiet());
+    EXPECT_FALSE(bench.session.any_unsent());
+    ASSERT_FALSE(bench.session.send(Opcode::binary, as_bytes("one"), {}, 11));
+    ASSERT_FALSE(bench.binary("nobody asks"));
+    ASSERT_FALSE(bench.session.send_part(Opcode::text, as_bytes("half"), false, {}, 12));
+    ASSERT_FALSE(bench.session.send_part(Opcode::continuation, as_bytes("half"), true, {}, 13));
+    EXPECT_EQ(bench.session.take_sent(), 0u);
+    bench.flush(2 + 4 + 3 - 1);
+    EXPECT_EQ(bench.session.take_sent(), 0u) << "a byte is missing";
+    bench.flush(1);
+    EXPECT_EQ(bench.session.take_sent(), 11u);
+    EXPECT_EQ(bench.session.take_sent(), 0u);
+    EXPECT_TRUE(bench.session.any_unsent());
+    bench.flush(2 + 4 + 11 + 3);
+    bench.session.on_end(Errc::connection_lost);
+    EXPECT_EQ(bench.session.take_sent(), 0u);
+    EXPECT_EQ(bench.session.take_unsent(), 13u) << "the end of the message counts";
+    EXPECT_EQ(bench.session.take_unsent(), 0u);
+}
+
+TEST(SessionTest, WhatHasLeftIsNotUnsentThoughNobodyWasToldYet) {
+    Bench bench(quiet());
+    ASSERT_FALSE(bench.session.send(Opcode::binary, as_bytes("one"), {}, 11));
+    EXPECT_TRUE(bench.session.any_unsent());
+    bench.flush();
+    EXPECT_FALSE(bench.session.any_unsent());
+    EXPECT_EQ(bench.session.take_sent(), 11u);
+}
+
+TEST(SessionTest, AProbeIsAPingAtOnceWithTheDeadlineOfAKeepalive) {
+    Config config = quiet();
+    config.keepalive.pong_timeout = 3s;
+    Bench bench(config);
+    EXPECT_EQ(bench.until_deadline(), std::nullopt);
+    bench.session.probe(bench.now);
+    EXPECT_LE(bench.until_deadline(), 0ms);
+    bench.pass(0ms);
+    EXPECT_EQ(bench.sent().size(), 1u);
+    EXPECT_EQ(bench.until_deadline(), 3s);
+    bench.pass(3s);
+    EXPECT_TRUE(contains(ending(bench), "pong_timeout")) << ending(bench);
+}
+
+TEST(SessionTest, KnowsWhetherAMessageHasBegun) {
+    Bench bench(quiet());
+    EXPECT_TRUE(bench.session.between_messages());
+    bench.receive(fragment(wire::text, "a"));
+    EXPECT_FALSE(bench.session.between_messages());
+    bench.receive(frame(wire::ping, "") + frame(wire::continuation, "b").substr(0, 1));
+    EXPECT_FALSE(bench.session.between_messages());
+    bench.receive(frame(wire::continuation, "b").substr(1));
+    EXPECT_TRUE(bench.session.between_messages());
+}
+
+TEST(SessionTest, CongestionWantsToBeTold) {
+    Config config = quiet();
+    config.water_marks = {.high = 100, .low = 10};
+    Bench bench(config);
+    ASSERT_FALSE(bench.binary(std::string(50, 'x')));
+    EXPECT_FALSE(bench.session.needs_settle());
+    ASSERT_FALSE(bench.binary(std::string(50, 'x')));
+    EXPECT_TRUE(bench.session.needs_settle());
+    EXPECT_TRUE(bench.session.take_congested());
+    EXPECT_FALSE(bench.session.needs_settle());
+    EXPECT_FALSE(bench.session.take_congested());
+}
+
+TEST(SessionTest, AMessageForWhichTheCeilingLeavesNoRoomCanComeLater) {
+    const Config config = quiet();
+    const TimePoint now{1000h};
+    wire::SeededCrypto crypto;
+    MemoryBudget budget(40'000);
+    Session session(config, crypto, now, {}, &budget);
+    const std::string large(15'000, 'x');
+    const std::size_t others = 40'000 - budget.used() - 10'000;
+    ASSERT_TRUE(budget.take(others));
+    EXPECT_EQ(session.send(Opcode::binary, as_bytes(large), {}), Errc::send_queue_full);
+    EXPECT_TRUE(session.starving());
+    EXPECT_TRUE(session.needs_settle()) << "memory that is only kept may help";
+    session.settle(now);
+    EXPECT_FALSE(session.needs_settle());
+    EXPECT_TRUE(session.starving());
+    EXPECT_TRUE(session.open());
+    budget.give(others);
+    EXPECT_FALSE(session.send(Opcode::binary, as_bytes(large), {}));
+    EXPECT_FALSE(session.starving());
+}
+
 }  // namespace
 }  // namespace tern::core

@@ -640,6 +640,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"escape_in_value", with_header("a", "\x1bsecret"), Errc::invalid_header, "\"a\""},
         BadConfig{"cr_in_origin", Config{.origin = "null\r"}, Errc::invalid_header, "origin"},
         BadConfig{"lf_in_origin", Config{.origin = "null\nx"}, Errc::invalid_header, "origin"},
+        BadConfig{"lf_in_bearer_token", Config{.bearer_token = "a\nb"}, Errc::invalid_header, "bearer_token"},
         BadConfig{"host", with_header("Host"), Errc::reserved_header, "\"Host\""},
         BadConfig{"upgrade", with_header("upgrade"), Errc::reserved_header, "\"upgrade\""},
         BadConfig{"connection", with_header("CONNECTION"), Errc::reserved_header, "\"CONNECTION\""},

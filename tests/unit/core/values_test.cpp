@@ -1,5 +1,7 @@
 // The small public types: close codes, names, addresses, errors and the judgement of a configuration.
 #include <limits>
+#include <set>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -19,15 +21,29 @@ TEST(CloseCodeTest, WhatMayBeOnTheWire) {
     }
 }
 
-TEST(NamesTest, EveryEventAndStateHasItsOwn) {
-    for (unsigned kind = 0; kind <= static_cast<unsigned>(Event::Kind::failed); ++kind) {
-        EXPECT_NE(event_name(static_cast<Event::Kind>(kind)), "unknown");
+/// Each value up to the last has a name that no other has, and what is none is "unknown".
+template <class Value>
+void expect_own_names(std::string_view (*name)(Value), Value first, Value last) {
+    std::set<std::string_view> names;
+    const auto number = [](Value value) { return static_cast<unsigned>(value); };
+    for (unsigned each = number(first); each <= number(last); ++each) {
+        EXPECT_TRUE(names.insert(name(static_cast<Value>(each))).second) << each;
     }
-    for (unsigned state = 0; state <= static_cast<unsigned>(State::reconnecting); ++state) {
-        EXPECT_NE(state_name(static_cast<State>(state)), "unknown");
-    }
-    EXPECT_EQ(event_name(static_cast<Event::Kind>(200)), "unknown");
-    EXPECT_EQ(state_name(static_cast<State>(200)), "unknown");
+    EXPECT_FALSE(names.contains("unknown"));
+    EXPECT_EQ(name(static_cast<Value>(200)), "unknown");
+}
+
+TEST(NamesTest, EveryValueHasItsOwn) {
+    expect_own_names<Event::Kind>(event_name, Event::Kind::connecting, Event::Kind::failed);
+    expect_own_names<State>(state_name, State::idle, State::reconnecting);
+    expect_own_names<Fate>(fate_name, Fate::sent, Fate::replaced);
+    expect_own_names<Condition>(condition_name, Condition::url_invalid, Condition::misuse);
+    expect_own_names<Retry>(retry_name, Retry::never, Retry::later);
+    expect_own_names<Phase>(phase_name, Phase::none, Phase::closing);
+    // The documents and the command print these.
+    EXPECT_EQ(fate_name(Fate::expired), "expired");
+    EXPECT_EQ(retry_name(Retry::at_once), "at once");
+    EXPECT_EQ(phase_name(Phase::upgrade), "upgrade");
 }
 
 /// RFC 5952 section 4.
@@ -72,6 +88,14 @@ TEST(ErrorTest, CodesHaveFamilies) {
     EXPECT_EQ(error_row(static_cast<Errc>(9)), nullptr);
     EXPECT_EQ(error_category().message(0), "success");
     EXPECT_EQ(error_category().message(9), "unknown tern error 9");
+    EXPECT_EQ(make_error_condition(Condition::tls_failed).message(), "tls_failed");
+    EXPECT_EQ(condition_category().name(), std::string_view("tern.condition"));
+}
+
+TEST(ErrorTest, AMessageWithoutAPeer) {
+    EXPECT_EQ(Error().message(), "success");
+    EXPECT_EQ(Error(Errc::stopped).message(), make_error_code(Errc::stopped).message());
+    EXPECT_EQ(Error(Errc::stopped, Phase::prepare).message(), "prepare: " + make_error_code(Errc::stopped).message());
 }
 
 Config good() {
@@ -111,8 +135,27 @@ TEST(ConfigTest, EachValueHasItsRange) {
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = 4095; }));
     EXPECT_FALSE(refused([](Config& c) { c.receive_buffer = 4096; }));
     EXPECT_TRUE(refused([](Config& c) { c.receive_buffer = (16u << 20u) + 1; }));
+    const std::size_t needed = good().receive_buffer + good().limits.max_head_size + good().limits.max_error_body;
+    EXPECT_TRUE(refused([&](Config& c) { c.limits.max_memory = needed; })) << "and a little beside it";
+    EXPECT_FALSE(refused([&](Config& c) { c.limits.max_memory = needed + (8u << 10u); }));
     EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_size = 0; }));
     EXPECT_TRUE(refused([](Config& c) { c.limits.max_head_fields = 0; }));
+}
+
+TEST(ConfigTest, OfSeveralEndpointsTheOneThatIsWrongIsNamed) {
+    Config config = good();
+    config.endpoints = {"ws://other/", "http://third/"};
+    const Error scheme = ClientCore::check(config, default_crypto());
+    EXPECT_EQ(scheme, Errc::url_scheme);
+    EXPECT_TRUE(scheme.detail.ends_with("endpoint 3")) << scheme.detail;
+
+    config.url.clear();
+    config.endpoints = {"ws://first/", ""};
+    const Error empty = ClientCore::check(config, default_crypto());
+    EXPECT_TRUE(empty.detail.ends_with("endpoint 2")) << empty.detail;
+
+    config.endpoints = {""};
+    EXPECT_EQ(ClientCore::check(config, default_crypto()).detail.find("endpoint"), std::string::npos) << "there is one";
 }
 
 }  // namespace

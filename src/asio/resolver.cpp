@@ -16,11 +16,6 @@
 namespace tern::driver {
 namespace {
 
-struct Answer {
-    std::vector<Address> addresses;
-    Error error;
-};
-
 Errc errc_of(int status) {
     switch (status) {
         case EAI_NONAME:
@@ -62,14 +57,14 @@ int family_of(IpVersion version) {
 }
 
 /// Blocks unless `flags` has AI_NUMERICHOST.
-Answer look_up(const std::string& host, std::uint16_t port, IpVersion version, int flags) {
+Lookup look_up(const std::string& host, std::uint16_t port, IpVersion version, int flags) {
     addrinfo hints{};
     hints.ai_family = family_of(version);
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = flags;
     addrinfo* list = nullptr;
     const int status = getaddrinfo(host.c_str(), nullptr, &hints, &list);
-    Answer answer;
+    Lookup answer;
     if (status != 0) {
         answer.error = Error(errc_of(status), Phase::resolve, gai_strerror(status));
         answer.error.native = status == EAI_SYSTEM ? errno : status;
@@ -82,10 +77,8 @@ Answer look_up(const std::string& host, std::uint16_t port, IpVersion version, i
     return answer;
 }
 
-void post_answer(Engine::Gate& gate, Resolved resolved, Answer answer) {
-    gate.post([resolved = std::move(resolved), answer = std::move(answer)]() mutable {
-        resolved(std::move(answer.addresses), std::move(answer.error));
-    });
+void post_answer(Engine::Gate& gate, Resolved resolved, Lookup answer) {
+    gate.post([resolved = std::move(resolved), answer = std::move(answer)] { resolved(answer); });
 }
 
 bool same_name(const std::string& left, const std::string& right) {
@@ -93,34 +86,29 @@ bool same_name(const std::string& left, const std::string& right) {
                       [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
-/// What is known without asking: the addresses of the configuration, or of a literal.
-Answer known(const Config& config, const std::string& host, std::uint16_t port) {
+}  // namespace
+
+Lookup known_addresses(const Config& config, const std::string& host, std::uint16_t port) {
     const IpVersion version = config.socket.ip_version;
     // The address of a Unix socket is its path; the core only has to be told that there is one.
     if (!config.socket.unix_path.empty()) return {.addresses = {Address{.port = port}}, .error = {}};
-    Answer answer;
+    Lookup answer;
     for (const HostAddress& each : config.addresses) {
         if (each.port != port || !same_name(each.host, host)) continue;
-        Answer one = look_up(each.address, port, version, AI_NUMERICHOST);
+        Lookup one = look_up(each.address, port, version, AI_NUMERICHOST);
         answer.addresses.insert(answer.addresses.end(), one.addresses.begin(), one.addresses.end());
     }
     return answer.addresses.empty() ? look_up(host, port, version, AI_NUMERICHOST) : answer;
 }
 
-}  // namespace
-
 LookupPool::Ticket resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,
                            Resolved resolved) {
-    Answer answer = known(config, host, port);
-    if (!answer.error) {
-        post_answer(*engine.gate(), std::move(resolved), std::move(answer));
-        return {};
-    }
     try {
         return lookup_pool().run([gate = engine.gate(), host, port, version = config.socket.ip_version, resolved] {
             post_answer(*gate, resolved, look_up(host, port, version, 0));
         });
     } catch (const std::system_error& error) {
+        Lookup answer;
         answer.error = Error(Errc::resolver_error, Phase::resolve, std::string("no thread: ") + error.what());
         answer.error.native = error.code().value();
         post_answer(*engine.gate(), std::move(resolved), std::move(answer));

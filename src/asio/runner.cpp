@@ -343,6 +343,8 @@ bool Runner::in_handler() const {
 }
 
 void Runner::post_pump() {
+    // Behind a handler the loop looks after the core anyway.
+    if (in_handler_ && engine_->on_thread()) return;
     if (std::exchange(woken_, true)) return;
     engine_->post([self = shared_from_this()] { self->pump(); });
 }
@@ -364,8 +366,8 @@ Runner::Taken Runner::run() {
             const TimePoint now = clock_now();
             follow_intents(now);
             core_.settle(now);
-            flush();
-            core_.settle(now);  // what was written has consequences too: FIN behind a Close, `writable`
+            // What was written has consequences too: FIN behind a Close, `writable`.
+            if (flush()) core_.settle(now);
             run_commands();
             in_handler_ = true;
             stopping = stopping_;
@@ -485,15 +487,17 @@ void Runner::start_asking(const Command& command) {
 }
 
 void Runner::start_resolve(const Command& command) {
+    if (Lookup answer = known_addresses(*config_, command.host, command.port); !answer.error) {
+        return core_.on_resolved(command.id, answer.addresses, {}, clock_now());
+    }
     // The lookup must not keep a client alive that has ended.
-    const auto report = [weak = weak_from_this(), id = command.id](const std::vector<Address>& addresses,
-                                                                   const Error& error) {
+    const auto report = [weak = weak_from_this(), id = command.id](const Lookup& answer) {
         const auto self = weak.lock();
         if (self == nullptr) return;
         {
             const Lock lock(self->mutex_);
             self->end_lookup(id);
-            self->core_.on_resolved(id, addresses, error, clock_now());
+            self->core_.on_resolved(id, answer.addresses, answer.error, clock_now());
         }
         self->pump();
     };
@@ -501,8 +505,8 @@ void Runner::start_resolve(const Command& command) {
 }
 
 void Runner::end_lookup(StreamId id) {
-    std::erase_if(lookups_, [id](const Lookup& each) { return each.id == id; });
-    if (lookups_.empty()) std::vector<Lookup>().swap(lookups_);
+    std::erase_if(lookups_, [id](const Pending& each) { return each.id == id; });
+    if (lookups_.empty()) std::vector<Pending>().swap(lookups_);
 }
 
 void Runner::start_connect(const Command& command) {
@@ -555,19 +559,21 @@ void Runner::flush_and_settle() {
 }
 
 /// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
-/// gather; the loop comes here when the handlers are done.
-void Runner::flush(bool forced) {
-    if (!forced && in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return;
-    for (const auto& stream : streams_) flush(*stream, forced);
+/// gather; the loop comes here when the handlers are done. Returns whether there was something.
+bool Runner::flush(bool forced) {
+    if (!forced && in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return false;
+    bool tried = false;
+    for (const auto& stream : streams_) tried = flush(*stream, forced) || tried;
+    return tried;
 }
 
-void Runner::flush(Stream& stream, bool forced) {
-    if (!stream.connected || stream.write_failed) return;
-    if (stream.waiting_to_write && !forced) return;
-    for (;;) {
+bool Runner::flush(Stream& stream, bool forced) {
+    if (!stream.connected || stream.write_failed) return false;
+    if (stream.waiting_to_write && !forced) return false;
+    for (bool tried = false;; tried = true) {
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);
-        if (count == 0) return;
+        if (count == 0) return tried;
         std::size_t offered = 0;
         for (std::size_t i = 0; i < count; ++i) offered += pieces[i].size();
         std::error_code error;
@@ -575,12 +581,15 @@ void Runner::flush(Stream& stream, bool forced) {
         core_.tx_consume(stream.id, written);
         tell_progress();
         note_activity();
-        if (is_final(error)) return end_writing(stream, error);
+        if (is_final(error)) {
+            end_writing(stream, error);
+            return true;
+        }
         if (written != 0) stream.waiting_to_write = false;
         if (written == offered || error == std::errc::interrupted) continue;
-        if (std::exchange(stream.waiting_to_write, true)) return;
+        if (std::exchange(stream.waiting_to_write, true)) return true;
         stream.watch->wait_writable();
-        if (engine_->on_thread()) return;
+        if (engine_->on_thread()) return true;
         // It may have become writable before anybody waited for that: once more.
     }
 }

@@ -120,7 +120,7 @@ private:
         std::error_code write_error;
     };
 
-    struct Lookup {
+    struct Pending {
         StreamId id;
         LookupPool::Ticket ticket;
     };
@@ -147,8 +147,8 @@ private:
     void report_connected(StreamId id, const std::error_code& error);
     void end_stream(StreamId id);
     void flush_and_settle();
-    void flush(bool forced = false);
-    void flush(Stream& stream, bool forced);
+    bool flush(bool forced = false);
+    bool flush(Stream& stream, bool forced);
     void end_writing(Stream& stream, const std::error_code& error);
     void start_reading();
     void read_soon(StreamId id);
@@ -177,7 +177,7 @@ private:
     bool watching_ = false;             ///< `on_progress` is wanted.
     ClientCore core_;
     std::vector<std::unique_ptr<Stream>> streams_;
-    std::vector<Lookup> lookups_;  ///< That are under way.
+    std::vector<Pending> lookups_;  ///< That are under way.
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
     StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.

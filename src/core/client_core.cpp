@@ -245,6 +245,7 @@ private:
     std::shared_ptr<const Config> config_;
     core::Common common_;
     std::vector<Endpoint> endpoints_;
+    std::optional<bool> loaded_;  ///< For lives of which kind, prepared or not.
     std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
@@ -281,10 +282,12 @@ private:
 
 Error ClientCore::Impl::load(bool prepared) {
     if (alive_) return Errc::already_started;
+    if (loaded_ == prepared) return {};  // the configuration does not change
     if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
         if (Error error = common_.prepare_tls(endpoint.url)) return error;
     }
+    loaded_ = prepared;
     return {};
 }
 

@@ -1,7 +1,12 @@
 // `Crypto` by OpenSSL 3. Every function here is thread-safe, because OpenSSL's are.
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <pthread.h>
+#include <span>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -39,23 +44,56 @@ private:
     std::size_t sweep_at_ = 16;  ///< When there are more than that, those that are gone are forgotten.
 };
 
+bool generate(std::span<std::byte> out) {
+    return RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) == 1;
+}
+
+std::atomic<unsigned> forks = 0;
+
+/// A call of the generator costs the same for a few bytes as for some hundred, so a thread draws them in advance. Each
+/// byte is used once; after a fork none of those that the parent has.
+bool draw(std::span<std::byte> out) {
+    struct Reservoir {
+        std::array<std::byte, 256> bytes;
+        std::size_t left = 0;
+        unsigned fork = 0;
+    };
+    thread_local Reservoir reservoir;
+    if (out.size() > reservoir.bytes.size() / 4) return generate(out);
+    const unsigned fork = forks.load(std::memory_order_relaxed);
+    if (reservoir.left < out.size() || reservoir.fork != fork) {
+        reservoir.left = 0;
+        if (!generate(reservoir.bytes)) return false;
+        reservoir.left = reservoir.bytes.size();
+        reservoir.fork = fork;
+    }
+    const std::span<std::byte> taken =
+        std::span(reservoir.bytes).subspan(reservoir.bytes.size() - reservoir.left, out.size());
+    std::copy(taken.begin(), taken.end(), out.begin());
+    OPENSSL_cleanse(taken.data(), taken.size());
+    reservoir.left -= out.size();
+    return true;
+}
+
 class OpensslCrypto final : public Crypto {
 public:
     /// OpenSSL would free what it has in a handler of exit(), while threads of clients that still run use it: a program
     /// that ends without ending its clients would crash now and then. The process gives everything back anyway. Only
     /// the first call in a process counts, so a program that has set up OpenSSL by itself keeps its own choice.
-    OpensslCrypto() { OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr); }
-
-    bool random_bytes(std::span<std::byte> out) override {
-        return RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(out.size())) == 1;
+    OpensslCrypto() {
+        OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+        sha1_ = EVP_MD_fetch(nullptr, "SHA1", nullptr);  // EVP_sha1() would be looked up for each handshake
+        pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
     }
+
+    bool random_bytes(std::span<std::byte> out) override { return draw(out); }
 
     std::array<std::byte, 20> sha1(Bytes bytes) override {
         std::array<std::byte, 20> digest{};
         unsigned int size = 0;
         // A failure (no SHA-1 in this OpenSSL) leaves zeros, which match no server's answer.
-        if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha1(),
-                       nullptr) != 1) {
+        if (sha1_ == nullptr || EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
+                                           &size, sha1_, nullptr) != 1) {
             digest.fill(std::byte{0});
         }
         return digest;
@@ -74,6 +112,7 @@ public:
 
 private:
     OpensslProvider provider_;
+    EVP_MD* sha1_ = nullptr;
 };
 
 }  // namespace

@@ -56,6 +56,12 @@ Error stream_error(const std::error_code& native) {
     return result;
 }
 
+/// Not one that only says that there is nothing to do now.
+bool is_final(const std::error_code& error) {
+    return error && error != asio::error::would_block && error != asio::error::try_again &&
+           error != asio::error::interrupted;
+}
+
 }  // namespace
 
 Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
@@ -572,10 +578,8 @@ void Runner::flush(Stream& stream, bool forced) {
         tell_progress();
         note_activity();
         if (!error && written == offered) continue;
-        if (error && error != asio::error::would_block && error != asio::error::try_again) {
-            stream.write_failed = true;
-            return;
-        }
+        if (error == asio::error::interrupted) continue;
+        if (is_final(error)) return end_writing(stream, error);
         if (std::exchange(stream.waiting_to_write, true)) return;
         stream.socket.async_wait(StreamSocket::wait_write,
                                  [self = shared_from_this(), id = stream.id](const std::error_code& wait_error) {
@@ -593,6 +597,17 @@ void Runner::flush(Stream& stream, bool forced) {
     }
 }
 
+/// What has arrived before is read, because the peer may have said why. Nothing more is waited for.
+void Runner::end_writing(Stream& stream, const std::error_code& error) {
+    stream.write_failed = true;
+    stream.write_error = error;
+    if (stream.reading) read_soon(stream.id);
+}
+
+void Runner::read_soon(StreamId id) {
+    asio::post(engine_->executor(), [self = shared_from_this(), id] { self->on_readable(id); });
+}
+
 /// Everything that has arrived is taken. Memory is asked for when more has come, so that a client that waits has none.
 void Runner::start_reading() {
     for (const auto& stream : streams_) {
@@ -600,6 +615,10 @@ void Runner::start_reading() {
         stream->reading = true;
         stream->direct = engine_->reads_directly();
         if (stream->direct) continue;
+        if (stream->write_failed) {
+            read_soon(stream->id);
+            continue;
+        }
         stream->socket.async_wait(StreamSocket::wait_read,
                                   [self = shared_from_this(), id = stream->id](const std::error_code& error) {
                                       if (error != asio::error::operation_aborted) self->on_readable(id);
@@ -635,8 +654,10 @@ bool Runner::read(StreamId id) {
     const Lock lock(mutex_);
     const TimePoint now = clock_now();
     core_.rx_commit(id, size, now);
-    if (error && error != asio::error::would_block && error != asio::error::try_again) {
+    if (is_final(error)) {
         end_reading(*stream, error, now);
+    } else if (error && stream->write_failed) {
+        end_reading(*stream, stream->write_error, now);
     }
     if (size != 0) note_activity();
     return size == space.size();

@@ -107,7 +107,8 @@ private:
         bool direct = false;   ///< That is done without being told that there is something.
         bool no_room = false;  ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
-        bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
+        bool write_failed = false;  ///< What the peer said last is read yet, and then this is the end.
+        std::error_code write_error;
     };
 
     struct Lookup {
@@ -135,6 +136,8 @@ private:
     void flush_and_settle();
     void flush(bool forced = false);
     void flush(Stream& stream, bool forced);
+    void end_writing(Stream& stream, const std::error_code& error);
+    void read_soon(StreamId id);
     void start_reading();
     void on_readable(StreamId id);
     bool read(StreamId id);

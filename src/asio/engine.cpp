@@ -1,5 +1,6 @@
 #include "engine.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -212,6 +213,15 @@ void Engine::read_directly() {
 }
 
 // --- an own thread -------------------------------------------------------------------------------------------------
+
+OwnContext::OwnContext() { errno = 0; }
+
+/// Asio does not look at what becomes of the calls that make it possible to wake the loop (epoll_ctl may find
+/// max_user_watches reached); without them the loop would sleep when there is something to do. The engine has just made
+/// them, with its timers, and a call that succeeds leaves errno alone.
+ThreadEngine::ThreadEngine(bool spin) : Engine(io.get_executor()), spin_(spin) {
+    if (errno != 0) throw std::system_error(errno, std::system_category(), "the loop of a client");
+}
 
 bool ThreadEngine::reads_directly() const noexcept { return spin_ && lives() <= most_direct; }
 

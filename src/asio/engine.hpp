@@ -117,13 +117,16 @@ private:
 
 /// A base of its own, so that it outlives what else the engine has.
 struct OwnContext {
+    OwnContext();
+
     asio::io_context io{1};
 };
 
 /// An event loop and the thread that runs it; the thread begins with the first life.
 class ThreadEngine final : private OwnContext, public Engine {
 public:
-    explicit ThreadEngine(bool spin = false) : Engine(io.get_executor()), spin_(spin) {}
+    /// std::system_error: the system has not got what a loop needs.
+    explicit ThreadEngine(bool spin = false);
 
     [[nodiscard]] bool on_thread() const noexcept override { return id_ == std::this_thread::get_id(); }
     [[nodiscard]] bool reads_directly() const noexcept override;

@@ -683,7 +683,7 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
 }
 
 bool ClientCore::Impl::needs_settle() const noexcept {
-    return !fates_.empty() || (link_ && link_.session().needs_settle()) ||
+    return !fates_.empty() || (link_ && (link_.session().needs_settle() || link_.connection->needs_settle())) ||
            (backlog_ != nullptr && backlog_->needs_settle());
 }
 

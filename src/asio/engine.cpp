@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -65,8 +66,10 @@ void Engine::leave(Runner& runner) noexcept {
     std::vector<Runner*>().swap(lives_);
     // The timer would keep the loop from ending.
     if (!sweeping_) return;
-    asio::post(executor_, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->sweeper_.cancel();
+    patiently([this] {
+        asio::post(executor_, [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->sweeper_.cancel();
+        });
     });
 }
 
@@ -84,8 +87,8 @@ std::vector<std::shared_ptr<Runner>> Engine::close() {
 
 void Engine::arm(Runner& runner, TimePoint at) {
     if (runner.deadline_ == Runner::no_deadline) {
-        runner.deadline_ = deadlines_.size();
         deadlines_.push_back({at, runner.shared_from_this()});
+        runner.deadline_ = deadlines_.size() - 1;
     } else {
         deadlines_[runner.deadline_].at = at;
     }
@@ -117,10 +120,12 @@ void Engine::disarm_all() noexcept {
 void Engine::arm_timer() {
     if (deadlines_.empty() || deadlines_.front().at >= timer_at_) return;
     timer_at_ = deadlines_.front().at;
-    timer_.expires_at(timer_at_);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
-        const auto self = weak.lock();
-        if (!error && self != nullptr) self->on_timer();
+    patiently([this] {
+        timer_.expires_at(timer_at_);
+        timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
+            const auto self = weak.lock();
+            if (!error && self != nullptr) self->on_timer();
+        });
     });
 }
 
@@ -129,10 +134,12 @@ void Engine::on_timer() {
     const TimePoint now = std::chrono::steady_clock::now();
     // Those that are due now, and not those that are set meanwhile.
     std::vector<std::shared_ptr<Runner>> due;
-    while (!deadlines_.empty() && deadlines_.front().at <= now) {
-        due.push_back(deadlines_.front().runner);
-        disarm(*due.back());
-    }
+    patiently([&] {
+        while (!deadlines_.empty() && deadlines_.front().at <= now) {
+            due.push_back(deadlines_.front().runner);
+            disarm(*due.back());
+        }
+    });
     for (const auto& runner : due) runner->on_deadline();
     arm_timer();
 }
@@ -166,16 +173,20 @@ void Engine::note_activity(Runner& runner) {
     const std::lock_guard lock(mutex_);
     active_.push_back(runner.weak_from_this());
     if (std::exchange(sweeping_, true)) return;
-    asio::post(executor_, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->arm_sweeper();
+    patiently([this] {
+        asio::post(executor_, [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) self->arm_sweeper();
+        });
     });
 }
 
 void Engine::arm_sweeper() {
-    sweeper_.expires_after(sweep_interval);
-    sweeper_.async_wait([weak = weak_from_this()](const std::error_code&) {
-        // When it was cancelled because the last life has ended, others may have begun already.
-        if (const auto self = weak.lock()) self->sweep();
+    patiently([this] {
+        sweeper_.expires_after(sweep_interval);
+        sweeper_.async_wait([weak = weak_from_this()](const std::error_code&) {
+            // When it was cancelled because the last life has ended, others may have begun already.
+            if (const auto self = weak.lock()) self->sweep();
+        });
     });
 }
 
@@ -192,7 +203,7 @@ void Engine::sweep() {
     });
     {
         const std::lock_guard lock(mutex_);
-        active_.insert(active_.end(), active.begin(), active.end());
+        patiently([&] { active_.insert(active_.end(), active.begin(), active.end()); });
         sweeping_ = !active_.empty() && !lives_.empty();
         if (!sweeping_) return active_.clear();
     }
@@ -230,7 +241,7 @@ bool ThreadEngine::run() {
     const SignalsBlocked blocked;  // inherited by the new thread
     try {
         thread_ = std::thread([self = std::static_pointer_cast<ThreadEngine>(shared_from_this())] { self->loop(); });
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // of the system, or no memory
         return false;
     }
     return true;

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -22,6 +24,19 @@
 namespace tern::driver {
 
 class Runner;
+
+/// For what wakes a loop, which must not get lost: it is little, and when there is no memory for it, it is asked for
+/// until there is.
+template <class Action>
+void patiently(const Action& action) {
+    for (;;) {
+        try {
+            return action();
+        } catch (const std::bad_alloc&) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+}
 
 /// Shared by the runners that live on it and by whoever may still post to it, so that a late answer finds it alive.
 class Engine : public std::enable_shared_from_this<Engine> {

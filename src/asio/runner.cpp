@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <fcntl.h>
+#include <new>
 #include <poll.h>
 #include <unistd.h>
 #include <utility>
@@ -77,6 +78,14 @@ Runner::~Runner() {
 // --- any thread ----------------------------------------------------------------------------------------------------
 
 Error Runner::start(StartMode mode) {
+    try {
+        return begin(mode);
+    } catch (const std::bad_alloc&) {
+        return Errc::out_of_memory;
+    }
+}
+
+Error Runner::begin(StartMode mode) {
     const Lock lock(mutex_);
     if (retired_) return Errc::stopped;
     const bool prepared = asks();
@@ -89,6 +98,7 @@ Error Runner::start(StartMode mode) {
     if (std::exchange(entered_, false)) engine_->leave(*this);
     if (Error error = engine_->enter(*this)) return error;
     entered_ = true;
+    post_pump();  // nothing is thrown from here on
     running_ = true;
     active_ = false;
     stopping_ = false;
@@ -98,7 +108,6 @@ Error Runner::start(StartMode mode) {
     abort_ = false;
     delays_.reset();
     on_start(mode);
-    post_pump();
     return {};
 }
 
@@ -118,7 +127,7 @@ std::error_code Runner::send(Outgoing& outgoing) {
         const std::lock_guard lock(mutex_);
         const std::error_code error = core_.finish(outgoing);
         if (!error) flush_and_settle();
-        if (!error || outgoing.options().wait.count() <= 0) return error;
+        if (!error || outgoing.options().wait.count() <= 0) return noted(error);
     }
     const std::chrono::milliseconds wait = outgoing.options().wait;
     const TimePoint deadline =
@@ -127,11 +136,11 @@ std::error_code Runner::send(Outgoing& outgoing) {
     for (std::size_t size = 0;;) {
         const std::error_code error = try_to_send(outgoing, lock, size);
         if (!error) flush_and_settle();
-        if (!error || deadline == TimePoint::min()) return error;
+        if (!error || deadline == TimePoint::min()) return noted(error);
         const bool full = error == make_error_code(Errc::send_queue_full);
         const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
         // With an empty queue it will never fit.
-        if (!coming && (!full || core_.send_queued() == 0)) return error;
+        if (!coming && (!full || core_.send_queued() == 0)) return noted(error);
         // Compressing again is only worth it when there may be room.
         const std::size_t before = core_.send_queued();
         const std::size_t limit = config_->limits.max_send_queue - std::min(config_->limits.max_send_queue, size);
@@ -192,14 +201,14 @@ std::error_code Runner::ping(Bytes payload) {
     const Lock lock(mutex_);
     const std::error_code error = core_.ping(payload);
     if (!error) flush();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::pong(Bytes payload) {
     const Lock lock(mutex_);
     const std::error_code error = core_.pong(payload);
     if (!error) flush();
-    return error;
+    return noted(error);
 }
 
 /// The loop's own thread cannot wait for an event, so everybody asks the kernel. The descriptor is doubled, because the
@@ -236,14 +245,14 @@ std::error_code Runner::close(CloseCode code, std::string_view reason) {
     }
     const std::error_code error = core_.close(code, reason);
     if (!error) post_pump();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::reopen(CloseCode code, std::string_view reason) {
     const Lock lock(mutex_);
     const std::error_code error = start_ ? Errc::not_connected : core_.reopen(code, reason);
     if (!error) post_pump();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::abort() {
@@ -258,7 +267,8 @@ std::error_code Runner::set_reconnect_delays(std::chrono::milliseconds min, std:
     if (min.count() < 0 || max < min || max != bounded(max)) return Errc::invalid_config;
     const Lock lock(mutex_);
     if (!running_) return Errc::not_connected;
-    delays_ = std::make_unique<Delays>(Delays{min, max});
+    delays_.reset(new (std::nothrow) Delays{min, max});
+    if (delays_ == nullptr) return Errc::out_of_memory;
     post_pump();
     return {};
 }
@@ -333,14 +343,15 @@ void Runner::answer(StreamId id, Attempt attempt, Error error) {
     const Lock lock(mutex_);
     if (!running_) return;  // the loop may have ended
     // To the loop, because what follows is of the group `whole`: it must not meet events that are being taken.
-    asio::post(engine_->executor(),
-               [self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
-                   {
-                       const Lock inner(self->mutex_);
-                       self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
-                   }
-                   self->pump();
-               });
+    patiently([&] {
+        asio::post(engine_->executor(), [self = shared_from_this(), id, attempt, error]() mutable {
+            {
+                const Lock inner(self->mutex_);
+                self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
+            }
+            self->pump();
+        });
+    });
 }
 
 void Runner::wake() {
@@ -355,12 +366,41 @@ bool Runner::in_handler() const {
 
 void Runner::post_pump() {
     if (std::exchange(woken_, true)) return;
-    asio::post(engine_->executor(), [self = shared_from_this()] { self->pump(); });
+    patiently([this] { asio::post(engine_->executor(), [self = shared_from_this()] { self->pump(); }); });
 }
 
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
-void Runner::pump() { rest(run()); }
+void Runner::pump() {
+    guarded([this] { rest(run()); });
+}
+
+/// What the loop calls. When there was no memory in the middle of it, the life of this client ends, and nobody else's.
+template <class Action>
+void Runner::guarded(const Action& action) {
+    try {
+        action();
+    } catch (const std::bad_alloc&) {
+        run_out_of_memory();
+    }
+}
+
+void Runner::run_out_of_memory() {
+    for (;;) {
+        {
+            const Lock lock(mutex_);
+            core_.run_out_of_memory();
+            streams_.clear();
+            lookups_.clear();
+            asking_ = 0;
+        }
+        try {
+            // Needs no memory, unless a handler begins the next life.
+            return rest(run());
+        } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that one ends too
+        }
+    }
+}
 
 /// Until nothing more happens by itself.
 Runner::Taken Runner::run() {
@@ -442,8 +482,8 @@ void Runner::arm_timer() {
     if (drop_at_) at = std::min(at, *drop_at_);
     // Later is as good: the timer rings in vain once and is set anew. Most deadlines only ever move away.
     if (at >= armed_for_) return;
-    armed_for_ = at;
     engine_->arm(*this, at);
+    armed_for_ = at;
 }
 
 void Runner::on_deadline() {
@@ -502,12 +542,14 @@ void Runner::start_resolve(const Command& command) {
                                                                    const Error& error) {
         const auto self = weak.lock();
         if (self == nullptr) return;
-        {
-            const Lock lock(self->mutex_);
-            self->end_lookup(id);
-            self->core_.on_resolved(id, addresses, error, clock_now());
-        }
-        self->pump();
+        self->guarded([&] {
+            {
+                const Lock lock(self->mutex_);
+                self->end_lookup(id);
+                self->core_.on_resolved(id, addresses, error, clock_now());
+            }
+            self->pump();
+        });
     };
     lookups_.push_back({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
 }
@@ -520,14 +562,16 @@ void Runner::end_lookup(StreamId id) {
 void Runner::start_connect(const Command& command) {
     auto& stream = streams_.emplace_back(std::make_unique<Stream>(command.id, engine_->executor()));
     const auto report = [self = shared_from_this(), id = command.id](const std::error_code& error) {
-        {
-            const Lock lock(self->mutex_);
-            Stream* connected = self->find(id);
-            if (connected == nullptr) return;
-            connected->connected = !error;
-            self->core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-        }
-        self->pump();
+        self->guarded([&] {
+            {
+                const Lock lock(self->mutex_);
+                Stream* connected = self->find(id);
+                if (connected == nullptr) return;
+                connected->connected = !error;
+                self->core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
+            }
+            self->pump();
+        });
     };
     const SocketEndpoint endpoint =
         config_->socket.unix_path.empty() ? endpoint_of(command.address) : unix_endpoint(config_->socket.unix_path);
@@ -580,10 +624,17 @@ void Runner::flush(Stream& stream, bool forced) {
         if (!error && written == offered) continue;
         if (error == asio::error::interrupted) continue;
         if (is_final(error)) return end_writing(stream, error);
-        if (std::exchange(stream.waiting_to_write, true)) return;
+        if (!std::exchange(stream.waiting_to_write, true)) wait_until_writable(stream);
+        return;
+    }
+}
+
+/// By any thread, so nothing is thrown.
+void Runner::wait_until_writable(Stream& stream) {
+    try {
         stream.socket.async_wait(StreamSocket::wait_write,
-                                 [self = shared_from_this(), id = stream.id](const std::error_code& wait_error) {
-                                     if (wait_error) return;
+                                 [self = shared_from_this(), id = stream.id](const std::error_code& error) {
+                                     if (error) return;
                                      {
                                          const Lock lock(self->mutex_);
                                          Stream* writable = self->find(id);
@@ -593,8 +644,22 @@ void Runner::flush(Stream& stream, bool forced) {
                                      }
                                      self->pump();
                                  });
-        return;
+    } catch (const std::bad_alloc&) {
+        core_.run_out_of_memory();
+        post_pump();
     }
+}
+
+/// Passes the error of the core on. If it is for want of memory, the life is about to end.
+std::error_code Runner::noted(std::error_code error) {
+    if (error && running_ && core_.needs_settle()) post_pump();
+    return error;
+}
+
+void Runner::lack_memory() {
+    const Lock lock(mutex_);
+    core_.run_out_of_memory();
+    if (running_) post_pump();
 }
 
 /// What has arrived before is read, because the peer may have said why. Nothing more is waited for.
@@ -627,12 +692,14 @@ void Runner::start_reading() {
 }
 
 void Runner::on_readable(StreamId id) {
-    // A read that filled all of the room has probably left something.
-    for (int reads = 1;; ++reads) {
-        const bool more = read(id);
-        const Taken taken = run();
-        if (!more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
-    }
+    guarded([this, id] {
+        // A read that filled all of the room has probably left something.
+        for (int reads = 1;; ++reads) {
+            const bool more = read(id);
+            const Taken taken = run();
+            if (!more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
+        }
+    });
 }
 
 /// True: there is probably more.
@@ -689,8 +756,11 @@ void Runner::read_directly() {
 void Runner::note_activity() {
     quiet_ = false;
     if (active_ || !entered_) return;
-    active_ = true;
-    engine_->note_activity(*this);
+    try {
+        engine_->note_activity(*this);
+        active_ = true;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next activity is noted as well
+    }
 }
 
 bool Runner::trim_if_quiet() {

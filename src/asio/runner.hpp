@@ -92,6 +92,8 @@ protected:
     /// Is `on_progress` wanted? If so, it is told once in any case.
     void watch_progress(bool wanted);
     [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
+    /// There was none for an event that was delivered: the life ends. Without the lock.
+    void lack_memory();
 
 private:
     friend class Engine;
@@ -123,6 +125,10 @@ private:
     template <class Condition>
     [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
+    template <class Action>
+    void guarded(const Action& action);
+    void run_out_of_memory();
+    Error begin(StartMode mode);
     Taken run();
     void rest(Taken taken);
     Taken take_events(bool stopping);
@@ -136,6 +142,8 @@ private:
     void flush_and_settle();
     void flush(bool forced = false);
     void flush(Stream& stream, bool forced);
+    void wait_until_writable(Stream& stream);
+    std::error_code noted(std::error_code error);
     void end_writing(Stream& stream, const std::error_code& error);
     void read_soon(StreamId id);
     void start_reading();

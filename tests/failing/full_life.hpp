@@ -28,6 +28,7 @@ constexpr std::chrono::seconds patience{20};
 
 /// What came of it.
 struct Outcome {
+    bool constructed = false;
     std::string thrown;         ///< By the constructor or a call.
     Error start_error;          ///< What `start` returned.
     std::vector<Error> errors;  ///< That events told of, in order.
@@ -50,8 +51,12 @@ public:
         config_.socket.ip_version = IpVersion::ipv4;
         config_.tls.trust = {TlsSource::file(root)};
         config_.reconnect.min_delay = config_.reconnect.max_delay = std::chrono::milliseconds(1);
+        config_.reconnect.max_attempts = 20;
         config_.keepalive = {.interval = std::chrono::milliseconds(500), .pong_timeout = std::chrono::seconds(3)};
     }
+
+    /// For when it hangs.
+    void name(std::string name) { name_ = std::move(name); }
 
     /// `done` is called when nothing more is to fail, and before the client is tried again.
     template <class Function>
@@ -79,6 +84,7 @@ private:
         Config config = config_;
         std::optional<Driver> client;
         call([&] { client.emplace(std::move(config)); });
+        outcome_.constructed = true;
         static_cast<void>(client->on_event([&](const Event& event) { note(*client, event); }));
         outcome_.start_error = call([&] { return client->start(); });
         if (!outcome_.start_error) converse(*client);
@@ -143,8 +149,10 @@ private:
         Lock lock(mutex_);
         if (changed_.wait_for(lock, patience, condition)) return true;
         // The client cannot be expected to end either.
-        std::fprintf(stderr, "the client hangs: %d connections, %zu messages\n", opens_, received_.size());
-        for (const Error& each : outcome_.errors) std::fprintf(stderr, "  %s\n", each.message().c_str());
+        std::fprintf(stderr, "%s: the client hangs: %d connections, %zu messages\n", name_.c_str(), opens_,
+                     received_.size());
+        const std::size_t shown = std::min<std::size_t>(outcome_.errors.size(), 5);
+        for (std::size_t i = 0; i < shown; ++i) std::fprintf(stderr, "  %s\n", outcome_.errors[i].message().c_str());
         std::abort();
     }
 
@@ -187,6 +195,7 @@ private:
     }
 
     Config config_;
+    std::string name_;
     const std::vector<std::string> texts_ = {prose(20'000), prose(150'000), prose(5000), prose(70)};
 
     std::mutex mutex_;

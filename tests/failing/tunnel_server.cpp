@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 #include <poll.h>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -58,7 +59,11 @@ public:
         const std::string_view read(bytes.data(), static_cast<std::size_t>(size));
         if (tls_ == nullptr) return tunnel(read);
         tls_->feed(read);
-        on_plain();
+        try {
+            on_plain();
+        } catch (const std::runtime_error&) {  // it has nothing to say any more, after an alert
+            gone_ = true;
+        }
     }
 
     void on_writable() {

@@ -1169,14 +1169,29 @@ std::error_code whole_or_error(Impl& impl, const Action& action) {
     return error;
 }
 
-/// A call of the group `send`.
-template <class Impl, class Action>
-auto sending(Impl& impl, const Action& action, decltype(action()) otherwise) {
-    if (impl.lacks_memory()) return otherwise;
-    return unless_memory_lacks(action, [&] {
+/// A call of the group `send`. `otherwise` makes its result when there is no memory, and not before: it is called for
+/// each message.
+template <class Impl, class Action, class Otherwise>
+auto sending(Impl& impl, const Action& action, const Otherwise& otherwise) -> decltype(action()) {
+    if (impl.lacks_memory()) [[unlikely]]
+        return otherwise();
+    return unless_memory_lacks(action, [&]() -> decltype(action()) {
         impl.lack_memory();
-        return otherwise;
+        return otherwise();
     });
+}
+
+std::error_code out_of_memory() { return Errc::out_of_memory; }
+
+/// All steps at once.
+template <class Impl>
+std::error_code send_now(Impl& impl, Outgoing& outgoing) {
+    const auto steps = [&] {
+        impl.begin(outgoing);
+        outgoing.compress();
+        return impl.finish(outgoing);
+    };
+    return sending(impl, steps, out_of_memory);
 }
 
 }  // namespace
@@ -1225,34 +1240,30 @@ std::error_code ClientCore::set_reconnect_delays(milliseconds min, milliseconds 
 }
 
 void ClientCore::begin(Outgoing& outgoing) {
-    static_cast<void>(sending(*impl_, [&] { return impl_->begin(outgoing), true; }, false));
+    sending(*impl_, [&] { impl_->begin(outgoing); }, [] {});
 }
 std::error_code ClientCore::finish(Outgoing& outgoing) {
-    return sending(*impl_, [&] { return impl_->finish(outgoing); }, Errc::out_of_memory);
+    return sending(*impl_, [&] { return impl_->finish(outgoing); }, out_of_memory);
 }
 std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, options);
-    begin(outgoing);
-    outgoing.compress();
-    return finish(outgoing);
+    return send_now(*impl_, outgoing);
 }
 std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, fin, options);
-    begin(outgoing);
-    outgoing.compress();
-    return finish(outgoing);
+    return send_now(*impl_, outgoing);
 }
 std::error_code ClientCore::ping(Bytes payload) {
-    return sending(*impl_, [&] { return impl_->ping(payload); }, Errc::out_of_memory);
+    return sending(*impl_, [&] { return impl_->ping(payload); }, out_of_memory);
 }
 std::error_code ClientCore::pong(Bytes payload) {
-    return sending(*impl_, [&] { return impl_->pong(payload); }, Errc::out_of_memory);
+    return sending(*impl_, [&] { return impl_->pong(payload); }, out_of_memory);
 }
 std::error_code ClientCore::close(CloseCode code, std::string_view reason) {
-    return sending(*impl_, [&] { return impl_->close(code, reason); }, Errc::out_of_memory);
+    return sending(*impl_, [&] { return impl_->close(code, reason); }, out_of_memory);
 }
 std::error_code ClientCore::reopen(CloseCode code, std::string_view reason) {
-    return sending(*impl_, [&] { return impl_->reopen(code, reason); }, Errc::out_of_memory);
+    return sending(*impl_, [&] { return impl_->reopen(code, reason); }, out_of_memory);
 }
 
 void ClientCore::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
@@ -1301,10 +1312,10 @@ void ClientCore::settle(TimePoint now) {
 }
 void ClientCore::trim() noexcept { impl_->trim(); }
 std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) {
-    return sending(*impl_, [&] { return impl_->tx(id, out); }, 0);
+    return sending(*impl_, [&] { return impl_->tx(id, out); }, [] { return std::size_t{0}; });
 }
 void ClientCore::tx_consume(StreamId id, std::size_t n) {
-    static_cast<void>(sending(*impl_, [&] { return impl_->tx_consume(id, n), true; }, false));
+    sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
 }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }

@@ -100,12 +100,15 @@ private:
 /// Handlers may throw: what they throw becomes a call of the `on_error` handler with `handler_threw`, and the client
 /// goes on. An exception out of `on_error` itself is dropped.
 ///
+/// Without memory: constructors throw std::bad_alloc. Calls return `out_of_memory`, and the life may end with it
+/// (`closed` or `failed`); a later `start` begins anew. SECURITY.md says more.
+///
 /// Ending: `stop` and the destructor end everything in bounded time (`timeouts.stop`), whatever the peer does. No
 /// handler runs after the destructor has returned; so it waits for one that is running, without a limit, except when it
 /// is called inside that handler. Handlers run until then: declare what they refer to before the client.
 class TERN_API Client {
 public:
-    /// With a thread of its own.
+    /// With a thread of its own. std::system_error: the system has no descriptors left for its loop.
     explicit Client(Config config);
     /// On one of the loop's threads, together with other clients; so a handler that takes its time holds them up. The
     /// loop may be destroyed first.

@@ -187,8 +187,13 @@ public:
     virtual void give(std::byte* memory, std::size_t size) noexcept = 0;
 };
 
-/// The state machine of a client. Not thread-safe, see the groups at the top of this header. Neither throws nor calls
-/// back. Memory that it hands out says how long it stays.
+/// The state machine of a client. Not thread-safe, see the groups at the top of this header. Does not call back.
+/// Memory that it hands out says how long it stays.
+///
+/// Only the constructors throw, std::bad_alloc. Wherever else memory for an object or a string lacks, the life ends:
+/// everything of it is freed, and the last event is `closed` or `failed` with `out_of_memory`, which needs none; calls
+/// return that error, but for `start`, whose life begins and ends. Events that had not been taken are lost, as is what
+/// would have been told of messages. A later `start` begins anew. (Without exceptions, such a lack ends the process.)
 class TERN_API ClientCore {
 public:
     /// The configuration is copied; `crypto` must outlive the core. Nothing is checked before `start`.
@@ -217,6 +222,11 @@ public:
     /// ready when this returns; `closed` tells how the connection ended if it had done so by itself, and events of it
     /// were still to be taken. Does nothing when idle.
     void stop(TimePoint now);
+
+    /// The driver has no memory for what it was told to do. The next call of the group `whole` (`deadline` asks for one
+    /// at once) ends the life, as if the core itself had had none: the driver is told to close everything, and the last
+    /// event is `closed` or `failed` with `out_of_memory`. Does nothing when idle. Group `send`.
+    void run_out_of_memory() noexcept;
 
     /// The network has changed: a wait for the next attempt ends now, delays begin small again, and an open connection
     /// is asked for a sign of life (a ping with the deadline of the keepalive). Does nothing when idle.

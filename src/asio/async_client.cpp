@@ -372,7 +372,7 @@ void AsyncClient::Impl::on_idle() {
 void AsyncClient::Impl::on_progress() {
     const std::lock_guard lock(mutex_);
     if (std::exchange(going_on_, true)) return;
-    engine().post([self = self()] { self->go_on(); });
+    driver::patiently([this] { engine().post([self = self()] { self->go_on(); }); });
 }
 
 /// Room, or the end: the next messages that wait, and whoever waits until all have left.

@@ -8,6 +8,7 @@
 #include <exception>
 #include <list>
 #include <mutex>
+#include <new>
 
 #include "loop.hpp"
 #include "runner.hpp"
@@ -84,9 +85,10 @@ private:
     bool deliver(const Event& event) noexcept override;
     bool ready_for_event() override;
     void note(const Event& event);
+    [[nodiscard]] Error ending() const;
     void call_handlers(const Event& event);
     void report_exception(const char* what) noexcept;
-    void keep(MessageView message);
+    bool keep(MessageView message);
     void forget_handlers();
 
     std::shared_ptr<driver::ThreadEngine> own_engine_;  ///< Null on the engine of a loop.
@@ -94,9 +96,10 @@ private:
     // Shared by the loop and the blocking calls.
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    bool started_ = false;           ///< A life is running.
-    bool opened_ = false;            ///< The life has had an open connection.
-    std::unique_ptr<Error> ending_;  ///< Why the last life ended.
+    bool started_ = false;                   ///< A life is running.
+    bool opened_ = false;                    ///< The life has had an open connection.
+    std::error_code ending_;                 ///< Why the last life ended; empty if it has not.
+    std::unique_ptr<Error> ending_details_;  ///< All that is known of that, unless there was no memory for it.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
     std::list<Message> inbox_;
@@ -111,7 +114,8 @@ void Client::Impl::on_start(StartMode mode) {
     const bool handled = on_message || on_chunk || (on_event && mode != StartMode::once);
     started_ = true;
     opened_ = false;
-    ending_.reset();
+    ending_ = {};
+    ending_details_.reset();
     keeping_ = !handled && config().delivery == Delivery::messages;
     inbox_.clear();
     inbox_bytes_ = 0;
@@ -135,7 +139,7 @@ Error Client::Impl::connect() {
         begin_stop(std::chrono::milliseconds(0));
         return {Errc::call_timeout, Phase::connect, "a handler is still running"};
     }
-    return opened_ || ending_ == nullptr ? Error() : *ending_;
+    return opened_ ? Error() : ending();
 }
 
 std::error_code Client::Impl::stop(std::chrono::milliseconds limit) {
@@ -214,8 +218,20 @@ void Client::Impl::note(const Event& event) {
         changed_.notify_all();
     }
     if (event.error != nullptr && (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed)) {
-        ending_ = std::make_unique<Error>(*event.error);
+        ending_ = event.error->code;
+        ending_details_.reset();
+        try {
+            ending_details_ = std::make_unique<Error>(*event.error);
+        } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the code will do
+        }
     }
+}
+
+/// Under the lock.
+Error Client::Impl::ending() const {
+    Error error;
+    error.code = ending_;
+    return ending_details_ != nullptr ? *ending_details_ : error;
 }
 
 void Client::Impl::call_handlers(const Event& event) {
@@ -224,8 +240,8 @@ void Client::Impl::call_handlers(const Event& event) {
         case Event::Kind::message:
             if (on_message) {
                 on_message(event.message());
-            } else if (keeping_) {
-                keep(event.message());
+            } else if (keeping_ && !keep(event.message())) {
+                lack_memory();  // rather than going on without it
             }
             break;
         case Event::Kind::chunk:
@@ -265,12 +281,18 @@ bool Client::Impl::ready_for_event() {
     return inbox_bytes_ < config().receive_buffer;
 }
 
-void Client::Impl::keep(MessageView message) {
+/// False: there was no memory.
+bool Client::Impl::keep(MessageView message) {
     const std::lock_guard lock(mutex_);
-    inbox_.push_back({message.opcode, std::string(message.text())});
+    try {
+        inbox_.push_back({message.opcode, std::string(message.text())});
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
     // An empty message takes memory too.
     inbox_bytes_ += message.bytes.size() + sizeof(Message);
     changed_.notify_all();
+    return true;
 }
 
 Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
@@ -284,7 +306,7 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
         return Error(Errc::call_timeout, Phase::open,
                      "no message came within " + std::to_string(limit.count()) + " ms");
     }
-    if (inbox_.empty()) return ending_ != nullptr ? *ending_ : Error(Errc::not_connected);
+    if (inbox_.empty()) return ending_ ? ending() : Error(Errc::not_connected);
     Message message = std::move(inbox_.front());
     inbox_.pop_front();
     const std::size_t before = inbox_bytes_;
@@ -361,7 +383,13 @@ std::error_code Client::before_attempt(std::function<void(PendingAttempt)> handl
 }
 
 Error Client::start() { return impl_->start(StartMode::keep_trying); }
-Error Client::connect() { return impl_->connect(); }
+Error Client::connect() {
+    try {
+        return impl_->connect();
+    } catch (const std::bad_alloc&) {
+        return Errc::out_of_memory;
+    }
+}
 std::error_code Client::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
 void Client::stop() { static_cast<void>(impl_->stop(impl_->config().timeouts.stop)); }
 std::error_code Client::stop(std::chrono::milliseconds limit) { return impl_->stop(limit); }
@@ -392,7 +420,13 @@ std::error_code Client::flush(std::chrono::milliseconds limit, std::size_t left)
     return impl_->flush_until(Clock::now() + driver::bounded(limit), left);
 }
 
-Result<Message> Client::receive(std::chrono::milliseconds limit) { return impl_->receive(limit); }
+Result<Message> Client::receive(std::chrono::milliseconds limit) {
+    try {
+        return impl_->receive(limit);
+    } catch (const std::bad_alloc&) {
+        return Error(Errc::out_of_memory);
+    }
+}
 
 State Client::state() const { return impl_->state(); }
 Stats Client::stats() const { return impl_->stats(); }

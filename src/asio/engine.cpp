@@ -46,11 +46,13 @@ void Engine::leave(Runner& runner) noexcept {
     std::vector<Runner*>().swap(lives_);
     // The alarm would keep the loop from ending.
     if (!sweeping_) return;
-    post([weak = weak_from_this()] {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        // When others have begun meanwhile, a sweep comes too early once.
-        if (self->sweep_at_ != TimePoint::max()) self->sweep();
+    patiently([this] {
+        post([weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (self == nullptr) return;
+            // When others have begun meanwhile, a sweep comes too early once.
+            if (self->sweep_at_ != TimePoint::max()) self->sweep();
+        });
     });
 }
 
@@ -68,8 +70,8 @@ std::vector<std::shared_ptr<Runner>> Engine::close() {
 
 void Engine::arm(Runner& runner, TimePoint at) {
     if (runner.deadline_ == Runner::no_deadline) {
-        runner.deadline_ = deadlines_.size();
         deadlines_.push_back({at, runner.shared_from_this()});
+        runner.deadline_ = deadlines_.size() - 1;
     } else {
         deadlines_[runner.deadline_].at = at;
     }
@@ -111,10 +113,12 @@ void Engine::on_alarm() {
     const TimePoint now = std::chrono::steady_clock::now();
     // Those that are due now, and not those that are set meanwhile.
     std::vector<std::shared_ptr<Runner>> due;
-    while (!deadlines_.empty() && deadlines_.front().at <= now) {
-        due.push_back(deadlines_.front().runner);
-        disarm(*due.back());
-    }
+    patiently([&] {
+        while (!deadlines_.empty() && deadlines_.front().at <= now) {
+            due.push_back(deadlines_.front().runner);
+            disarm(*due.back());
+        }
+    });
     for (const auto& runner : due) runner->on_deadline();
     if (sweep_at_ <= now) sweep();
     update_alarm();
@@ -149,11 +153,13 @@ void Engine::note_activity(Runner& runner) {
     const std::lock_guard lock(mutex_);
     active_.push_back(runner.weak_from_this());
     if (std::exchange(sweeping_, true)) return;
-    post([weak = weak_from_this()] {
-        const auto self = weak.lock();
-        if (self == nullptr) return;
-        self->sweep_at_ = std::chrono::steady_clock::now() + sweep_interval;
-        self->update_alarm();
+    patiently([this] {
+        post([weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (self == nullptr) return;
+            self->sweep_at_ = std::chrono::steady_clock::now() + sweep_interval;
+            self->update_alarm();
+        });
     });
 }
 
@@ -171,7 +177,7 @@ void Engine::sweep() {
     });
     {
         const std::lock_guard lock(mutex_);
-        active_.insert(active_.end(), active.begin(), active.end());
+        patiently([&] { active_.insert(active_.end(), active.begin(), active.end()); });
         sweeping_ = !active_.empty() && !lives_.empty();
         if (sweeping_) {
             sweep_at_ = std::chrono::steady_clock::now() + sweep_interval;

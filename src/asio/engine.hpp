@@ -3,11 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -32,9 +35,22 @@ public:
     /// there was. On the loop's thread.
     virtual void wait_readable(bool exhausted) = 0;
     /// `Runner::on_writable` when there is room, or the connection stands or has failed. Any thread, under the runner's
-    /// lock; on another one than the loop's it may be ready already and has to be tried once more.
+    /// lock. It may be ready already, so the caller tries once more.
     virtual void wait_writable() = 0;
 };
+
+/// For what wakes a loop, which must not get lost: it is little, and when there is no memory for it, it is asked for
+/// until there is.
+template <class Action>
+void patiently(const Action& action) {
+    for (;;) {
+        try {
+            return action();
+        } catch (const std::bad_alloc&) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
+}
 
 /// Shared by the runners that live on it and by whoever may still post to it, so that a late answer finds it alive.
 class Engine : public std::enable_shared_from_this<Engine> {

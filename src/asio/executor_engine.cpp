@@ -58,10 +58,12 @@ std::unique_ptr<Watch> ExecutorEngine::watch(Runner& runner, StreamId id, int de
 
 void ExecutorEngine::set_alarm(TimePoint at) {
     if (at == TimePoint::max()) return static_cast<void>(timer_.cancel());  // it would keep the loop from ending
-    timer_.expires_at(at);
-    timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
-        const auto self = weak.lock();
-        if (!error && self != nullptr) static_cast<ExecutorEngine&>(*self).on_alarm();
+    patiently([this, at] {
+        timer_.expires_at(at);
+        timer_.async_wait([weak = weak_from_this()](const std::error_code& error) {
+            const auto self = weak.lock();
+            if (!error && self != nullptr) static_cast<ExecutorEngine&>(*self).on_alarm();
+        });
     });
 }
 

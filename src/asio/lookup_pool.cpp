@@ -1,6 +1,6 @@
 #include "lookup_pool.hpp"
 
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace tern::driver {
@@ -20,7 +20,7 @@ LookupPool::Ticket LookupPool::run(Job job) {
         try {
             std::thread([self = shared_from_this()] { self->work(); }).detach();
             ++threads_;
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {  // of the system, or no memory
             // Those that there are do it later.
             if (threads_ == 0) {
                 waiting_.erase(number);

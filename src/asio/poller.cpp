@@ -34,11 +34,13 @@ int timeout_until(TimePoint deadline) {
 /// What a stream has of its slot.
 class Poller::Registration final : public Watch {
 public:
-    Registration(Poller& poller, std::uint32_t place) noexcept : poller_(poller), place_(place) {}
+    Registration(Poller& poller, std::shared_ptr<Runner> runner, StreamId id)
+        : poller_(poller), place_(poller.place_for(std::move(runner), id)) {}
     ~Registration() override { poller_.forget(place_); }
 
     void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
     void wait_writable() override { poller_.wait_writable(place_); }
+    [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 
 private:
     Poller& poller_;
@@ -65,8 +67,9 @@ void Poller::post(Task task) {
     has_tasks_.store(true);
     if (!asleep_.exchange(false)) return;
     const std::uint64_t one = 1;
-    // It can only fail for a counter that is full, and then the bell has been ringing for a while.
-    [[maybe_unused]] const ssize_t ignored = ::write(bell_.number(), &one, sizeof(one));
+    // A counter that is full has been ringing for a while.
+    while (::write(bell_.number(), &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
 }
 
 void Poller::end() {
@@ -91,8 +94,8 @@ bool Poller::run_tasks() {
 // --- sockets -------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Runner> runner, StreamId id, int descriptor) {
-    const std::uint32_t place = place_for(std::move(runner), id);
-    auto registration = std::make_unique<Registration>(*this, place);
+    auto registration = std::make_unique<Registration>(*this, std::move(runner), id);
+    const std::uint32_t place = registration->place();
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
     event.data.u64 = std::uint64_t{slots_[place].generation} << 32u | place;

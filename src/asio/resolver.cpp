@@ -4,7 +4,9 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <netdb.h>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -70,10 +72,10 @@ Lookup look_up(const std::string& host, std::uint16_t port, IpVersion version, i
         answer.error.native = status == EAI_SYSTEM ? errno : status;
         return answer;
     }
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(list, &freeaddrinfo);
     for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
         append(answer.addresses, *entry->ai_addr, port);
     }
-    freeaddrinfo(list);
     return answer;
 }
 
@@ -105,7 +107,11 @@ LookupPool::Ticket resolve(Engine& engine, const Config& config, const std::stri
                            Resolved resolved) {
     try {
         return lookup_pool().run([gate = engine.gate(), host, port, version = config.socket.ip_version, resolved] {
-            post_answer(*gate, resolved, look_up(host, port, version, 0));
+            try {
+                post_answer(*gate, resolved, look_up(host, port, version, 0));
+            } catch (const std::bad_alloc&) {
+                patiently([&] { post_answer(*gate, resolved, {{}, Error(Errc::out_of_memory, Phase::resolve)}); });
+            }
         });
     } catch (const std::system_error& error) {
         Lookup answer;

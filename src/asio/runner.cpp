@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cerrno>
 #include <fcntl.h>
+#include <new>
 #include <poll.h>
 #include <unistd.h>
 #include <utility>
@@ -67,6 +68,14 @@ Runner::~Runner() {
 // --- any thread ----------------------------------------------------------------------------------------------------
 
 Error Runner::start(StartMode mode) {
+    try {
+        return begin(mode);
+    } catch (const std::bad_alloc&) {
+        return Errc::out_of_memory;
+    }
+}
+
+Error Runner::begin(StartMode mode) {
     const Lock lock(mutex_);
     if (retired_) return Errc::stopped;
     const bool prepared = asks();
@@ -79,6 +88,7 @@ Error Runner::start(StartMode mode) {
     if (std::exchange(entered_, false)) engine_->leave(*this);
     if (Error error = engine_->enter(*this)) return error;
     entered_ = true;
+    post_pump();  // nothing is thrown from here on
     running_ = true;
     active_ = false;
     stopping_ = false;
@@ -88,7 +98,6 @@ Error Runner::start(StartMode mode) {
     abort_ = false;
     delays_.reset();
     on_start(mode);
-    post_pump();
     return {};
 }
 
@@ -108,7 +117,7 @@ std::error_code Runner::send(Outgoing& outgoing) {
         const std::lock_guard lock(mutex_);
         const std::error_code error = core_.finish(outgoing);
         if (!error) flush_and_settle();
-        if (!error || outgoing.options().wait.count() <= 0) return error;
+        if (!error || outgoing.options().wait.count() <= 0) return noted(error);
     }
     const std::chrono::milliseconds wait = outgoing.options().wait;
     const TimePoint deadline =
@@ -117,11 +126,11 @@ std::error_code Runner::send(Outgoing& outgoing) {
     for (std::size_t size = 0;;) {
         const std::error_code error = try_to_send(outgoing, lock, size);
         if (!error) flush_and_settle();
-        if (!error || deadline == TimePoint::min()) return error;
+        if (!error || deadline == TimePoint::min()) return noted(error);
         const bool full = error == make_error_code(Errc::send_queue_full);
         const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
         // With an empty queue it will never fit.
-        if (!coming && (!full || core_.send_queued() == 0)) return error;
+        if (!coming && (!full || core_.send_queued() == 0)) return noted(error);
         // Compressing again is only worth it when there may be room.
         const std::size_t before = core_.send_queued();
         const std::size_t limit = config_->limits.max_send_queue - std::min(config_->limits.max_send_queue, size);
@@ -182,14 +191,14 @@ std::error_code Runner::ping(Bytes payload) {
     const Lock lock(mutex_);
     const std::error_code error = core_.ping(payload);
     if (!error) flush();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::pong(Bytes payload) {
     const Lock lock(mutex_);
     const std::error_code error = core_.pong(payload);
     if (!error) flush();
-    return error;
+    return noted(error);
 }
 
 /// The loop's own thread cannot wait for an event, so everybody asks the kernel. The descriptor is doubled, because the
@@ -226,14 +235,14 @@ std::error_code Runner::close(CloseCode code, std::string_view reason) {
     }
     const std::error_code error = core_.close(code, reason);
     if (!error) post_pump();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::reopen(CloseCode code, std::string_view reason) {
     const Lock lock(mutex_);
     const std::error_code error = start_ ? Errc::not_connected : core_.reopen(code, reason);
     if (!error) post_pump();
-    return error;
+    return noted(error);
 }
 
 std::error_code Runner::abort() {
@@ -248,7 +257,8 @@ std::error_code Runner::set_reconnect_delays(std::chrono::milliseconds min, std:
     if (min.count() < 0 || max < min || max != bounded(max)) return Errc::invalid_config;
     const Lock lock(mutex_);
     if (!running_) return Errc::not_connected;
-    delays_ = std::make_unique<Delays>(Delays{min, max});
+    delays_.reset(new (std::nothrow) Delays{min, max});
+    if (delays_ == nullptr) return Errc::out_of_memory;
     post_pump();
     return {};
 }
@@ -323,12 +333,16 @@ void Runner::answer(StreamId id, Attempt attempt, Error error) {
     const Lock lock(mutex_);
     if (!running_) return;  // the loop may have ended
     // To the loop, because what follows is of the group `whole`: it must not meet events that are being taken.
-    engine_->post([self = shared_from_this(), id, attempt = std::move(attempt), error = std::move(error)]() mutable {
-        {
-            const Lock inner(self->mutex_);
-            self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
-        }
-        self->pump();
+    patiently([&] {
+        engine_->post([self = shared_from_this(), id, attempt, error]() mutable {
+            self->guarded([&] {
+                {
+                    const Lock inner(self->mutex_);
+                    self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
+                }
+                self->pump();
+            });
+        });
     });
 }
 
@@ -346,12 +360,41 @@ void Runner::post_pump() {
     // Behind a handler the loop looks after the core anyway.
     if (in_handler_ && engine_->on_thread()) return;
     if (std::exchange(woken_, true)) return;
-    engine_->post([self = shared_from_this()] { self->pump(); });
+    patiently([this] { engine_->post([self = shared_from_this()] { self->pump(); }); });
 }
 
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
-void Runner::pump() { rest(run()); }
+void Runner::pump() {
+    guarded([this] { rest(run()); });
+}
+
+/// What the loop calls. When there was no memory in the middle of it, the life of this client ends, and nobody else's.
+template <class Action>
+void Runner::guarded(const Action& action) {
+    try {
+        action();
+    } catch (const std::bad_alloc&) {
+        run_out_of_memory();
+    }
+}
+
+void Runner::run_out_of_memory() {
+    for (;;) {
+        {
+            const Lock lock(mutex_);
+            core_.run_out_of_memory();
+            streams_.clear();
+            lookups_.clear();
+            asking_ = 0;
+        }
+        try {
+            // Needs no memory, unless a handler begins the next life.
+            return rest(run());
+        } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that one ends too
+        }
+    }
+}
 
 /// Until nothing more happens by itself.
 Runner::Taken Runner::run() {
@@ -433,8 +476,8 @@ void Runner::arm_timer() {
     if (drop_at_) at = std::min(at, *drop_at_);
     // Later is as good: the timer rings in vain once and is set anew. Most deadlines only ever move away.
     if (at >= armed_for_) return;
-    armed_for_ = at;
     engine_->arm(*this, at);
+    armed_for_ = at;
 }
 
 void Runner::on_deadline() {
@@ -494,12 +537,14 @@ void Runner::start_resolve(const Command& command) {
     const auto report = [weak = weak_from_this(), id = command.id](const Lookup& answer) {
         const auto self = weak.lock();
         if (self == nullptr) return;
-        {
-            const Lock lock(self->mutex_);
-            self->end_lookup(id);
-            self->core_.on_resolved(id, answer.addresses, answer.error, clock_now());
-        }
-        self->pump();
+        self->guarded([&] {
+            {
+                const Lock lock(self->mutex_);
+                self->end_lookup(id);
+                self->core_.on_resolved(id, answer.addresses, answer.error, clock_now());
+            }
+            self->pump();
+        });
     };
     lookups_.push_back({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
 }
@@ -530,15 +575,17 @@ void Runner::start_connect(const Command& command) {
 }
 
 void Runner::report_connected(StreamId id, const std::error_code& error) {
-    {
-        const Lock lock(mutex_);
-        Stream* stream = find(id);
-        if (stream == nullptr) return;
-        stream->connected = !error;
-        if (error) end_stream(id);
-        core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-    }
-    pump();
+    guarded([&] {
+        {
+            const Lock lock(mutex_);
+            Stream* stream = find(id);
+            if (stream == nullptr) return;
+            stream->connected = !error;
+            if (error) end_stream(id);
+            core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
+        }
+        pump();
+    });
 }
 
 void Runner::end_stream(StreamId id) {
@@ -589,7 +636,6 @@ bool Runner::flush(Stream& stream, bool forced) {
         if (written == offered || error == std::errc::interrupted) continue;
         if (std::exchange(stream.waiting_to_write, true)) return true;
         stream.watch->wait_writable();
-        if (engine_->on_thread()) return true;
         // It may have become writable before anybody waited for that: once more.
     }
 }
@@ -611,6 +657,18 @@ void Runner::on_writable(StreamId id) {
     }
     if (connecting) return report_connected(id, error);
     pump();
+}
+
+/// Passes the error of the core on. If it is for want of memory, the life is about to end.
+std::error_code Runner::noted(std::error_code error) {
+    if (error && running_ && core_.needs_settle()) post_pump();
+    return error;
+}
+
+void Runner::lack_memory() {
+    const Lock lock(mutex_);
+    core_.run_out_of_memory();
+    if (running_) post_pump();
 }
 
 /// What has arrived before is read, because the peer may have said why. Nothing more is waited for.
@@ -638,13 +696,15 @@ void Runner::start_reading() {
 }
 
 void Runner::on_readable(StreamId id) {
-    // A read that filled all of the room has probably left something.
-    for (int reads = 1;; ++reads) {
-        const Got got = read(id);
-        if (got == Got::nothing && reads == 1) return;
-        const Taken taken = run();
-        if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
-    }
+    guarded([this, id] {
+        // A read that filled all of the room has probably left something.
+        for (int reads = 1;; ++reads) {
+            const Got got = read(id);
+            if (got == Got::nothing && reads == 1) return;
+            const Taken taken = run();
+            if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
+        }
+    });
 }
 
 Runner::Got Runner::read(StreamId id) {
@@ -668,12 +728,14 @@ Runner::Got Runner::read(StreamId id) {
     core_.rx_commit(id, size, now);
     stream->exhausted = size < space.size();
     if (size != 0) {
+        stream->in_vain = false;
         note_activity();
         return stream->exhausted ? Got::something : Got::more;
     }
     if (!is_final(error) && error && !stream->write_failed) {
         stream->reading = true;
-        stream->watch->wait_readable(error != std::errc::interrupted);
+        // Somebody said that there was something, so it is tried once more.
+        stream->watch->wait_readable(std::exchange(stream->in_vain, error != std::errc::interrupted));
         return Got::nothing;
     }
     end_reading(*stream, is_final(error) || !error ? error : stream->write_error, now);
@@ -695,8 +757,11 @@ void Runner::end_reading(Stream& stream, const std::error_code& error, TimePoint
 void Runner::note_activity() {
     quiet_ = false;
     if (active_ || !entered_) return;
-    active_ = true;
-    engine_->note_activity(*this);
+    try {
+        engine_->note_activity(*this);
+        active_ = true;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next activity is noted as well
+    }
 }
 
 bool Runner::trim_if_quiet() {

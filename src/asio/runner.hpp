@@ -99,6 +99,8 @@ protected:
     /// Is `on_progress` wanted? If so, it is told once in any case.
     void watch_progress(bool wanted);
     [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
+    /// There was none for an event that was delivered: the life ends. Without the lock.
+    void lack_memory();
 
 private:
     friend class Engine;
@@ -114,6 +116,7 @@ private:
         bool connected = false;
         bool reading = false;   ///< Somebody will look after what can be read.
         bool exhausted = true;  ///< The last read got all there was.
+        bool in_vain = false;   ///< The last read got nothing.
         bool no_room = false;   ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
         bool write_failed = false;  ///< What the peer said last is read yet, and then this is the end.
@@ -134,6 +137,10 @@ private:
     template <class Condition>
     [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
+    template <class Action>
+    void guarded(const Action& action);
+    void run_out_of_memory();
+    Error begin(StartMode mode);
     Taken run();
     void rest(Taken taken);
     Taken take_events(bool stopping);
@@ -149,6 +156,7 @@ private:
     void flush_and_settle();
     bool flush(bool forced = false);
     bool flush(Stream& stream, bool forced);
+    std::error_code noted(std::error_code error);
     void end_writing(Stream& stream, const std::error_code& error);
     void start_reading();
     void read_soon(StreamId id);

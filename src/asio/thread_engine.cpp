@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -45,6 +46,8 @@ std::error_code ThreadEngine::run() {
         thread_ = std::thread([self = std::static_pointer_cast<ThreadEngine>(shared_from_this())] { self->loop(); });
     } catch (const std::system_error& error) {
         return error.code();
+    } catch (const std::bad_alloc&) {
+        return std::make_error_code(std::errc::not_enough_memory);
     }
     return {};
 }
@@ -77,8 +80,10 @@ bool ThreadEngine::is_over() const noexcept { return finishing_ && lives() == 0 
 void ThreadEngine::finish(bool detached) {
     static_cast<void>(close());
     // What was posted before has its turn yet.
-    post([weak = weak_from_this()] {
-        if (const auto self = weak.lock()) static_cast<ThreadEngine&>(*self).finishing_ = true;
+    patiently([this] {
+        post([weak = weak_from_this()] {
+            if (const auto self = weak.lock()) static_cast<ThreadEngine&>(*self).finishing_ = true;
+        });
     });
     std::thread thread;
     {

@@ -2,7 +2,9 @@
 // after its end. What happens on a connection is decided in session.cpp, how one is made in connect_attempt.cpp.
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <new>
 #include <utility>
 
 #include <tern/core.hpp>
@@ -180,8 +182,23 @@ public:
     State state() const noexcept;
     Stats stats() const noexcept;
 
+    /// The next call of the group `whole` ends the life.
+    void lack_memory() noexcept {
+        if (alive_) memory_.store(MemoryState::lacking, std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool lacks_memory() const noexcept {
+        return memory_.load(std::memory_order_relaxed) == MemoryState::lacking;
+    }
+    /// Ends it. Needs no memory, and nothing of what is there to be in order.
+    void end_without_memory() noexcept;
+
 private:
     enum class Timer : std::uint8_t { reconnect, count };
+    enum class MemoryState : std::uint8_t {
+        enough,
+        lacking,  ///< An allocation has failed, perhaps in the middle of something.
+        ended,    ///< The life has ended for that, and the last event is still to be taken.
+    };
 
     /// An event of the life, which owns what the user's event refers to.
     struct Lifecycle {
@@ -216,6 +233,7 @@ private:
     Lifecycle& add_event(Event::Kind kind);
     bool next_lifecycle(Event& event);
     bool next_fate(Event& event);
+    bool next_without_memory(Event& event);
 
     Link* find(StreamId id) noexcept;
     [[nodiscard]] bool usable() const noexcept { return link_ && link_.session().open(); }
@@ -249,6 +267,7 @@ private:
     std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
+    bool tls_failed_ = false;  ///< The last life has ended in its handshakes.
 
     bool alive_ = false;
     core::TimerTable<Timer> timers_;
@@ -275,6 +294,14 @@ private:
     core::Fates told_fates_;  ///< For `next`. Group `receive`, like `current_`.
     core::Rare<core::FateRecord> current_fate_;
 
+    std::atomic<MemoryState> memory_ = MemoryState::enough;
+    bool told_open_ = false;  ///< The user knows of an open connection. Group `receive`.
+    /// What the driver may have: streams from this number on.
+    StreamId first_stream_ = 1;
+    /// Those that it has to give up, because nothing is known of them any more.
+    StreamId give_up_from_ = 0;
+    StreamId give_up_until_ = 0;
+
     Stats totals_;  ///< Of the connections that are gone, and the counters of the client itself.
 };
 
@@ -282,6 +309,12 @@ private:
 
 Error ClientCore::Impl::load(bool prepared) {
     if (alive_) return Errc::already_started;
+    // A library that lacked memory may have made something that never works, without a word.
+    if (std::exchange(tls_failed_, false)) {
+        common_.tls.reset();
+        common_.proxy_tls.reset();
+        loaded_.reset();
+    }
     if (loaded_ == prepared) return {};  // the configuration does not change
     if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
@@ -586,7 +619,12 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 // --- what the core answers -----------------------------------------------------------------------------------------
 
 bool ClientCore::Impl::next(Command& command) {
-    if (common_.commands.empty()) return false;
+    if (common_.commands.empty()) {
+        if (give_up_from_ == give_up_until_) return false;
+        command = Command();  // close
+        command.id = give_up_from_++;
+        return true;
+    }
     command = common_.commands.pop();
     if (config_->tracer != nullptr) trace(TraceRecord::Kind::command, command.id, command_text(command));
     return true;
@@ -594,6 +632,7 @@ bool ClientCore::Impl::next(Command& command) {
 
 bool ClientCore::Impl::next(Event& event) {
     current_.reset();
+    if (memory_.load(std::memory_order_relaxed) != MemoryState::enough) return next_without_memory(event);
     if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
     if (!lifecycle_.empty()) return next_lifecycle(event);
     // Pieces of two messages must not mix: the connection whose message has begun goes on with it.
@@ -630,8 +669,12 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
     event.delay = current_->delay;
     switch (current_->kind) {
         case Event::Kind::open:
-        case Event::Kind::switched: event.handshake = current_->handshake.get(); break;
+        case Event::Kind::switched:
+            told_open_ = true;
+            event.handshake = current_->handshake.get();
+            break;
         case Event::Kind::closed:
+            told_open_ = false;
             event.close = &current_->close;
             event.error = &current_->close.error;
             break;
@@ -641,6 +684,21 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
         case Event::Kind::failed: event.error = &current_->error; break;
         default: break;
     }
+    return true;
+}
+
+/// The last event refers to what is always there.
+bool ClientCore::Impl::next_without_memory(Event& event) {
+    static const Error error(Errc::out_of_memory);
+    static const CloseInfo close{.error = Errc::out_of_memory};
+    if (lacks_memory()) return false;
+    if (!told_fates_.empty()) return next_fate(event);
+    memory_.store(MemoryState::enough, std::memory_order_relaxed);
+    event = Event();
+    event.kind = told_open_ ? Event::Kind::closed : Event::Kind::failed;
+    event.close = told_open_ ? &close : nullptr;
+    event.error = told_open_ ? &close.error : &error;
+    told_open_ = false;
     return true;
 }
 
@@ -686,11 +744,13 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
 }
 
 bool ClientCore::Impl::needs_settle() const noexcept {
-    return !fates_.empty() || (link_ && link_.session().needs_settle()) ||
+    if (lacks_memory()) return true;
+    return !fates_.empty() || (link_ && (link_.session().needs_settle() || link_.connection->needs_settle())) ||
            (backlog_ != nullptr && backlog_->needs_settle());
 }
 
 std::optional<TimePoint> ClientCore::Impl::deadline() const noexcept {
+    if (lacks_memory()) return TimePoint();  // long ago
     std::optional<TimePoint> next = timers_.next();
     if (attempt_ != nullptr) next = core::earlier(next, attempt_->deadline());
     if (link_) next = core::earlier(next, link_.connection->deadline());
@@ -727,6 +787,7 @@ Stats ClientCore::Impl::stats() const noexcept {
 void ClientCore::Impl::begin_attempt(TimePoint now) {
     const std::uint32_t number = supervisor_->on_attempt();
     ++totals_.attempts;
+    if (!link_ && !old_) first_stream_ = common_.next_id;
     if (!switching_) add_event(Event::Kind::connecting).attempt = number;
     const Endpoint& endpoint = endpoints_[supervisor_->endpoint()];
     attempt_ =
@@ -987,6 +1048,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
 
 /// The last event of a life that has no open connection.
 void ClientCore::Impl::finish(const Error& error) {
+    tls_failed_ = error.phase == Phase::tls;
     if (held_) {
         held_->error = error;
         add_event(Event::Kind::closed).close = held_.take();
@@ -1009,6 +1071,26 @@ void ClientCore::Impl::end_life(const Error& error) {
     }
     tell_fates();
     alive_ = false;
+}
+
+void ClientCore::Impl::end_without_memory() noexcept {
+    attempt_.reset();
+    link_ = Link();
+    old_ = Link();
+    held_.reset();
+    backlog_.reset();
+    timers_.stop(Timer::reconnect);
+    switching_ = switch_tried_ = false;
+    lifecycle_.clear();
+    // What was still to be told of messages would need memory, unless nothing else waits to be told.
+    if (told_fates_.empty()) std::swap(told_fates_, fates_);
+    fates_.clear();
+    if (give_up_from_ == give_up_until_) give_up_from_ = first_stream_;
+    give_up_until_ = common_.next_id;
+    totals_.send_queued = 0;
+    ++totals_.ends[static_cast<std::size_t>(error_row(Errc::out_of_memory)->condition)];
+    alive_ = false;
+    memory_.store(MemoryState::ended, std::memory_order_relaxed);
 }
 
 void ClientCore::Impl::half_close_if_due(Link& link) {
@@ -1050,6 +1132,70 @@ ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
 
 // --- the public face -----------------------------------------------------------------------------------------------
 
+// Inside nobody looks after memory for objects and strings. When there is none, whatever was going on has been left
+// half done, and its life is ended here: everything in it is destroyed, which needs no order. In the groups `send` and
+// `receive` others may be inside too, so there it is only noted, for the next call of the group `whole`.
+
+namespace {
+
+#if defined(__cpp_exceptions)
+template <class Action, class Otherwise>
+auto unless_memory_lacks(const Action& action, const Otherwise& otherwise) {
+    try {
+        return action();
+    } catch (const std::bad_alloc&) {
+        return otherwise();
+    }
+}
+#else
+template <class Action, class Otherwise>
+auto unless_memory_lacks(const Action& action, const Otherwise&) {
+    return action();
+}
+#endif
+
+/// A call of the group `whole`.
+template <class Impl, class Action>
+void whole(Impl& impl, const Action& action) {
+    if (impl.lacks_memory()) impl.end_without_memory();
+    unless_memory_lacks(action, [&impl] { impl.end_without_memory(); });
+}
+
+/// The same with an error as its result.
+template <class Impl, class Action>
+std::error_code whole_or_error(Impl& impl, const Action& action) {
+    std::error_code error = Errc::out_of_memory;
+    whole(impl, [&] { error = action(); });
+    return error;
+}
+
+/// A call of the group `send`. `otherwise` makes its result when there is no memory, and not before: it is called for
+/// each message.
+template <class Impl, class Action, class Otherwise>
+auto sending(Impl& impl, const Action& action, const Otherwise& otherwise) -> decltype(action()) {
+    if (impl.lacks_memory()) [[unlikely]]
+        return otherwise();
+    return unless_memory_lacks(action, [&]() -> decltype(action()) {
+        impl.lack_memory();
+        return otherwise();
+    });
+}
+
+std::error_code out_of_memory() { return Errc::out_of_memory; }
+
+/// All steps at once.
+template <class Impl>
+std::error_code send_now(Impl& impl, Outgoing& outgoing) {
+    const auto steps = [&] {
+        impl.begin(outgoing);
+        outgoing.compress();
+        return impl.finish(outgoing);
+    };
+    return sending(impl, steps, out_of_memory);
+}
+
+}  // namespace
+
 ClientCore::ClientCore(Config config, Crypto& crypto)
     : ClientCore(std::make_shared<const Config>(std::move(config)), crypto) {}
 ClientCore::ClientCore(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
@@ -1057,61 +1203,120 @@ ClientCore::ClientCore(std::shared_ptr<const Config> config, Crypto& crypto, Buf
 ClientCore::~ClientCore() = default;
 
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
-    std::vector<Endpoint> endpoints;
-    core::Rare<core::ProxyUrl> proxy;
-    return check_config(config, crypto, prepared, endpoints, proxy);
+    return unless_memory_lacks(
+        [&] {
+            std::vector<Endpoint> endpoints;
+            core::Rare<core::ProxyUrl> proxy;
+            return check_config(config, crypto, prepared, endpoints, proxy);
+        },
+        [] { return Error(Errc::out_of_memory); });
 }
 void ClientCore::prepare_attempts(bool wanted) { impl_->prepare_attempts(wanted); }
-Error ClientCore::load(bool prepared) { return impl_->load(prepared); }
-Error ClientCore::start(StartMode mode, TimePoint now) { return impl_->start(mode, now); }
-void ClientCore::stop(TimePoint now) { impl_->stop(now); }
-void ClientCore::reconnect_now(TimePoint now) { impl_->reconnect_now(now); }
-std::error_code ClientCore::refresh(TimePoint now) { return impl_->refresh(now); }
-std::error_code ClientCore::abort(TimePoint now) { return impl_->abort(now); }
+Error ClientCore::load(bool prepared) {
+    return unless_memory_lacks([&] { return impl_->load(prepared); }, [] { return Error(Errc::out_of_memory); });
+}
+Error ClientCore::start(StartMode mode, TimePoint now) {
+    return unless_memory_lacks([&] { return impl_->start(mode, now); },
+                               [&] {
+                                   impl_->end_without_memory();
+                                   return Error();
+                               });
+}
+void ClientCore::run_out_of_memory() noexcept { impl_->lack_memory(); }
+void ClientCore::stop(TimePoint now) {
+    whole(*impl_, [&] { impl_->stop(now); });
+}
+void ClientCore::reconnect_now(TimePoint now) {
+    whole(*impl_, [&] { impl_->reconnect_now(now); });
+}
+std::error_code ClientCore::refresh(TimePoint now) {
+    return whole_or_error(*impl_, [&] { return impl_->refresh(now); });
+}
+std::error_code ClientCore::abort(TimePoint now) {
+    return whole_or_error(*impl_, [&] { return impl_->abort(now); });
+}
 std::error_code ClientCore::set_reconnect_delays(milliseconds min, milliseconds max, TimePoint now) {
-    return impl_->set_reconnect_delays(min, max, now);
+    return whole_or_error(*impl_, [&] { return impl_->set_reconnect_delays(min, max, now); });
 }
 
-void ClientCore::begin(Outgoing& outgoing) { impl_->begin(outgoing); }
-std::error_code ClientCore::finish(Outgoing& outgoing) { return impl_->finish(outgoing); }
+void ClientCore::begin(Outgoing& outgoing) {
+    sending(*impl_, [&] { impl_->begin(outgoing); }, [] {});
+}
+std::error_code ClientCore::finish(Outgoing& outgoing) {
+    return sending(*impl_, [&] { return impl_->finish(outgoing); }, out_of_memory);
+}
 std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, options);
-    impl_->begin(outgoing);
-    outgoing.compress();
-    return impl_->finish(outgoing);
+    return send_now(*impl_, outgoing);
 }
 std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, fin, options);
-    impl_->begin(outgoing);
-    outgoing.compress();
-    return impl_->finish(outgoing);
+    return send_now(*impl_, outgoing);
 }
-std::error_code ClientCore::ping(Bytes payload) { return impl_->ping(payload); }
-std::error_code ClientCore::pong(Bytes payload) { return impl_->pong(payload); }
-std::error_code ClientCore::close(CloseCode code, std::string_view reason) { return impl_->close(code, reason); }
-std::error_code ClientCore::reopen(CloseCode code, std::string_view reason) { return impl_->reopen(code, reason); }
+std::error_code ClientCore::ping(Bytes payload) {
+    return sending(*impl_, [&] { return impl_->ping(payload); }, out_of_memory);
+}
+std::error_code ClientCore::pong(Bytes payload) {
+    return sending(*impl_, [&] { return impl_->pong(payload); }, out_of_memory);
+}
+std::error_code ClientCore::close(CloseCode code, std::string_view reason) {
+    return sending(*impl_, [&] { return impl_->close(code, reason); }, out_of_memory);
+}
+std::error_code ClientCore::reopen(CloseCode code, std::string_view reason) {
+    return sending(*impl_, [&] { return impl_->reopen(code, reason); }, out_of_memory);
+}
 
 void ClientCore::on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now) {
-    impl_->on_prepared(id, std::move(attempt), std::move(error), now);
+    whole(*impl_, [&] { impl_->on_prepared(id, std::move(attempt), std::move(error), now); });
 }
 void ClientCore::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
-    impl_->on_resolved(id, addresses, std::move(error), now);
+    whole(*impl_, [&] { impl_->on_resolved(id, addresses, std::move(error), now); });
 }
 void ClientCore::on_connected(StreamId id, Error error, TimePoint now) {
-    impl_->on_connected(id, std::move(error), now);
+    whole(*impl_, [&] { impl_->on_connected(id, std::move(error), now); });
 }
-std::span<std::byte> ClientCore::rx_space(StreamId id) { return impl_->rx_space(id); }
-void ClientCore::rx_commit(StreamId id, std::size_t n, TimePoint now) { impl_->rx_commit(id, n, now); }
-void ClientCore::on_eof(StreamId id, TimePoint now) { impl_->on_end(id, Errc::connection_lost, now); }
-void ClientCore::on_io_error(StreamId id, Error error, TimePoint now) { impl_->on_end(id, std::move(error), now); }
-void ClientCore::on_timeout(TimePoint now) { impl_->on_timeout(now); }
+std::span<std::byte> ClientCore::rx_space(StreamId id) {
+    std::span<std::byte> space;
+    whole(*impl_, [&] { space = impl_->rx_space(id); });
+    return space;
+}
+void ClientCore::rx_commit(StreamId id, std::size_t n, TimePoint now) {
+    whole(*impl_, [&] { impl_->rx_commit(id, n, now); });
+}
+void ClientCore::on_eof(StreamId id, TimePoint now) {
+    whole(*impl_, [&] { impl_->on_end(id, Errc::connection_lost, now); });
+}
+void ClientCore::on_io_error(StreamId id, Error error, TimePoint now) {
+    whole(*impl_, [&] { impl_->on_end(id, std::move(error), now); });
+}
+void ClientCore::on_timeout(TimePoint now) {
+    whole(*impl_, [&] { impl_->on_timeout(now); });
+}
 
-bool ClientCore::next(Command& command) { return impl_->next(command); }
-bool ClientCore::next(Event& event) { return impl_->next(event); }
-void ClientCore::settle(TimePoint now) { impl_->settle(now); }
+bool ClientCore::next(Command& command) {
+    return unless_memory_lacks([&] { return impl_->next(command); },
+                               [&] {
+                                   impl_->lack_memory();
+                                   return false;
+                               });
+}
+bool ClientCore::next(Event& event) {
+    return unless_memory_lacks([&] { return impl_->next(event); },
+                               [&] {
+                                   impl_->lack_memory();
+                                   return false;
+                               });
+}
+void ClientCore::settle(TimePoint now) {
+    whole(*impl_, [&] { impl_->settle(now); });
+}
 void ClientCore::trim() noexcept { impl_->trim(); }
-std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) { return impl_->tx(id, out); }
-void ClientCore::tx_consume(StreamId id, std::size_t n) { impl_->tx_consume(id, n); }
+std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) {
+    return sending(*impl_, [&] { return impl_->tx(id, out); }, [] { return std::size_t{0}; });
+}
+void ClientCore::tx_consume(StreamId id, std::size_t n) {
+    sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
+}
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }
 std::size_t ClientCore::send_queued() const noexcept { return impl_->send_queued(); }

@@ -369,7 +369,9 @@ void Connection::encrypt(Bytes plain) {
 }
 
 void Connection::encrypt(TlsLayer& layer, Bytes plain) {
-    if (!plain.empty() && !layer.encrypt(plain)) error_ = layer.engine().error();
+    if (plain.empty() || layer.encrypt(plain)) return;
+    if (stage_ == Stage::handshake) return fail(layer.engine().error());
+    error_ = layer.engine().error();  // `settle` ends it
 }
 
 void Connection::tx_consume(std::size_t n) {
@@ -411,7 +413,7 @@ bool Connection::take_half_close() {
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;
-    if (error_ && !end_) end_ = *error_;  // something could not be encrypted
+    if (needs_settle()) end_ = *error_;
     session_->settle(now);
     if (end_ && drained_ && !session_->ended()) session_->on_end(*end_);
 }

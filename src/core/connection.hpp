@@ -79,6 +79,9 @@ public:
     /// After a failure everything has been said: time for FIN. True once.
     [[nodiscard]] bool take_half_close();
 
+    /// Something could not be encrypted, and `settle` has not been told yet. Group `send`.
+    [[nodiscard]] bool needs_settle() const noexcept { return stage_ == Stage::session && error_ && !end_; }
+
     /// Nothing that was received waits to be taken.
     [[nodiscard]] bool drained() const noexcept { return drained_; }
 

@@ -42,7 +42,7 @@ public:
           quick_(delivery == Delivery::messages) {}
     /// With compression, if it was agreed on. `max_ratio` as in the configuration.
     MessageReader(Delivery delivery, std::size_t max_message_size, const CompressionInfo& agreed,
-                  std::uint32_t max_ratio, MemoryBudget* budget = nullptr) noexcept
+                  std::uint32_t max_ratio, MemoryBudget* budget = nullptr)
         : MessageReader(delivery, max_message_size, budget) {
         if (agreed.active) inflater_ = std::make_unique<Inflater>(agreed, budget);
         max_ratio_ = max_ratio;

@@ -135,7 +135,7 @@ constexpr std::size_t max_pieces = 4;
 /// Answers of the threads that look names up, and the pipe that lets poll() return for them.
 struct PollRunner::Lookups {
     Lookups() {
-        if (pipe2(pipe.data(), O_NONBLOCK | O_CLOEXEC) != 0) pipe = {-1, -1};
+        if (pipe2(pipe.data(), O_NONBLOCK | O_CLOEXEC) != 0) throw std::system_error(errno, std::system_category());
     }
     Lookups(const Lookups&) = delete;
     Lookups& operator=(const Lookups&) = delete;
@@ -145,7 +145,8 @@ struct PollRunner::Lookups {
     void wake() const noexcept {
         const char byte = 0;
         // A full pipe wakes too.
-        [[maybe_unused]] const auto written = ::write(pipe[1], &byte, 1);
+        while (::write(pipe[1], &byte, 1) < 0 && errno == EINTR) {
+        }
     }
 
     std::array<int, 2> pipe{};
@@ -259,6 +260,11 @@ void PollRunner::pump() {
     for (int round = 0; round < 2 || again; ++round) {
         core_.settle(clock_now());
         for (Stream& stream : streams_) write(stream);
+        for (Stream& stream : streams_) {
+            // What has arrived before; the peer may have said why.
+            while (stream.write_error != 0 && read(stream.id)) {
+            }
+        }
         core_.settle(clock_now());
         Command command;
         while (core_.next(command)) run(command);
@@ -365,23 +371,27 @@ void PollRunner::on_connecting(StreamId id) {
     core_.on_connected(id, number == 0 ? Error() : connect_error(number), clock_now());
 }
 
-void PollRunner::read(StreamId id) {
+/// False: there is nothing more for now.
+bool PollRunner::read(StreamId id) {
     Stream* stream = find(id);
     const std::span<std::byte> space = core_.rx_space(id);
-    if (space.empty()) return;
+    if (space.empty()) return false;
     const ssize_t size = recv(stream->descriptor, space.data(), space.size(), 0);
     const int number = errno;
     core_.rx_commit(id, size > 0 ? static_cast<std::size_t>(size) : 0, clock_now());
-    if (size > 0 || (size < 0 && would_block(number))) return;
+    if (size > 0) return true;
     if (size == 0) {
         core_.on_eof(id, clock_now());
-    } else {
+    } else if (!would_block(number)) {
         core_.on_io_error(id, stream_error(number), clock_now());
+    } else if (stream->write_error != 0) {
+        core_.on_io_error(id, stream_error(stream->write_error), clock_now());
     }
+    return false;
 }
 
 void PollRunner::write(Stream& stream) {
-    if (stream.connecting || stream.blocked || stream.write_failed) return;
+    if (stream.connecting || stream.blocked || stream.write_error != 0) return;
     for (;;) {
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);
@@ -400,8 +410,8 @@ void PollRunner::write(Stream& stream) {
         const std::size_t written = size > 0 ? static_cast<std::size_t>(size) : 0;
         core_.tx_consume(stream.id, written);
         if (written == offered) continue;
-        stream.write_failed = size < 0 && !would_block(number);
-        stream.blocked = !stream.write_failed;
+        if (size < 0 && !would_block(number)) stream.write_error = number;
+        stream.blocked = stream.write_error == 0;
         return;
     }
 }

@@ -26,6 +26,7 @@ public:
     /// Is told every event. What the event refers to is valid until it returns.
     using Handler = std::function<void(const Event&)>;
 
+    /// std::system_error: the system has no descriptors left.
     PollRunner(Config config, Handler handler);
     /// Drops the connection.
     ~PollRunner();
@@ -62,9 +63,9 @@ private:
         StreamId id = 0;
         int descriptor = -1;
         bool connecting = true;
-        bool reading = false;       ///< The core has room for more.
-        bool blocked = false;       ///< The kernel has none for what waits.
-        bool write_failed = false;  ///< Only reading goes on, to learn what the peer said last.
+        bool reading = false;  ///< The core has room for more.
+        bool blocked = false;  ///< The kernel has none for what waits.
+        int write_error = 0;   ///< Only reading goes on, until there is nothing more, to learn what the peer said last.
     };
     struct Lookups;
 
@@ -74,7 +75,7 @@ private:
     void take_lookups();
     void connect(const Command& command);
     void on_connecting(StreamId id);
-    void read(StreamId id);
+    bool read(StreamId id);
     void write(Stream& stream);
     void drop(StreamId id);
     [[nodiscard]] Stream* find(StreamId id);

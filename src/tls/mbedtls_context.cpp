@@ -6,6 +6,7 @@
 #include <mbedtls/entropy.h>
 #include <mbedtls/error.h>
 #include <mbedtls/platform_util.h>
+#include <new>
 #include <unistd.h>
 
 #include "mbedtls_engine.hpp"
@@ -17,6 +18,23 @@ constexpr std::size_t max_sessions = 16;
 /// Where Debian and its kin, Fedora's and Alpine's keep the system's certificates.
 constexpr const char* system_stores[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                                          "/etc/ssl/cert.pem"};
+
+/// NSS's format: "CLIENT_RANDOM", the client's random, the master secret.
+std::string key_log_line(const unsigned char* client_random, const unsigned char* secret) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string line = "CLIENT_RANDOM ";
+    const auto add = [&](const unsigned char* bytes, std::size_t size) {
+        for (std::size_t i = 0; i < size; ++i) {
+            line += digits[bytes[i] >> 4u];
+            line += digits[bytes[i] & 0xfu];
+        }
+    };
+    add(client_random, 32);
+    line += ' ';
+    add(secret, 48);
+    line += '\n';
+    return line;
+}
 
 Error unusable(const std::string& what) { return {Errc::tls_configuration, Phase::none, what}; }
 
@@ -192,22 +210,15 @@ void MbedtlsContext::keep_session(const std::string& key, std::shared_ptr<Mbedtl
     sessions_[key] = std::move(session);
 }
 
-/// NSS's format: "CLIENT_RANDOM", the client's random, the master secret.
 int MbedtlsContext::log_key(void* user, const unsigned char* secret, const unsigned char*, std::size_t, std::size_t,
                             std::size_t, const unsigned char* client_random, const unsigned char*,
                             mbedtls_tls_prf_types) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string line = "CLIENT_RANDOM ";
-    const auto add = [&](const unsigned char* bytes, std::size_t size) {
-        for (std::size_t i = 0; i < size; ++i) {
-            line += digits[bytes[i] >> 4u];
-            line += digits[bytes[i] & 0xfu];
-        }
-    };
-    add(client_random, 32);
-    line += ' ';
-    add(secret, 48);
-    line += '\n';
+    std::string line;
+    try {
+        line = key_log_line(client_random, secret);
+    } catch (const std::bad_alloc&) {
+        return 0;  // as a line that cannot be written
+    }
     const auto& name = static_cast<MbedtlsContext*>(user)->settings_.key_log_file;
     const int file = open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (file < 0) return 0;  // a line that cannot be written is not worth a connection

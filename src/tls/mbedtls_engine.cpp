@@ -8,6 +8,7 @@
 #include <mbedtls/base64.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/sha256.h>
+#include <new>
 
 #include <arpa/inet.h>
 
@@ -163,13 +164,25 @@ int MbedtlsEngine::receive(void* user, unsigned char* out, std::size_t size) {
 
 int MbedtlsEngine::send(void* user, const unsigned char* bytes, std::size_t size) {
     std::string* out = static_cast<MbedtlsEngine*>(user)->out_;
-    if (out != nullptr) out->append(reinterpret_cast<const char*>(bytes), size);
+    // Exceptions must not pass through mbedTLS, here and in the other callbacks.
+    try {
+        if (out != nullptr) out->append(reinterpret_cast<const char*>(bytes), size);
+    } catch (const std::bad_alloc&) {
+        static_cast<MbedtlsEngine*>(user)->no_memory_ = true;
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
     return static_cast<int>(size);
+}
+
+/// Behind a call of mbedTLS: what its callbacks could not throw.
+void MbedtlsEngine::check_memory() {
+    if (std::exchange(no_memory_, false)) throw std::bad_alloc();
 }
 
 Engine::Status MbedtlsEngine::handshake(Bytes& in, std::string& out) {
     const Transfer transfer(*this, &in, out);
     const int status = mbedtls_ssl_handshake(ssl_.get());
+    check_memory();
     if (status == 0) return done();
     return status == MBEDTLS_ERR_SSL_WANT_READ ? Status::need_input : fail(failure(status));
 }
@@ -194,6 +207,7 @@ Engine::Status MbedtlsEngine::decrypt(Bytes& in, std::span<std::byte> plain, std
     const Transfer transfer(*this, &in, out);
     size = 0;
     const int status = mbedtls_ssl_read(ssl_.get(), reinterpret_cast<unsigned char*>(plain.data()), plain.size());
+    check_memory();
     if (status > 0) {
         size = static_cast<std::size_t>(status);
         return Status::ok;
@@ -210,6 +224,7 @@ bool MbedtlsEngine::encrypt(Bytes plain, std::string& out) {
     while (!plain.empty()) {
         const int written =
             mbedtls_ssl_write(ssl_.get(), reinterpret_cast<const unsigned char*>(plain.data()), plain.size());
+        check_memory();
         if (written <= 0) {
             static_cast<void>(fail(mbedtls_error(Errc::tls_record, "encrypting", written)));
             return false;
@@ -222,25 +237,34 @@ bool MbedtlsEngine::encrypt(Bytes plain, std::string& out) {
 void MbedtlsEngine::shutdown(std::string& out) {
     const Transfer transfer(*this, nullptr, out);
     if (complete_ && !error_) mbedtls_ssl_close_notify(ssl_.get());
+    check_memory();
 }
 
 // --- trust ---------------------------------------------------------------------------------------------------------
 
 /// Called for each certificate of the chain, the root first.
 int MbedtlsEngine::on_verify(void* user, mbedtls_x509_crt* certificate, int depth, std::uint32_t* flags) {
-    auto* self = static_cast<MbedtlsEngine*>(user);
-    self->verified_.push_back(describe(*certificate));
+    try {
+        static_cast<MbedtlsEngine*>(user)->judge(*certificate, depth, *flags);
+        return 0;
+    } catch (const std::bad_alloc&) {
+        static_cast<MbedtlsEngine*>(user)->no_memory_ = true;
+        return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    }
+}
+
+void MbedtlsEngine::judge(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags) {
+    verified_.push_back(describe(certificate));
     if (depth == 0) {
-        *flags &= ~static_cast<std::uint32_t>(MBEDTLS_X509_BADCERT_CN_MISMATCH);
-        const bool checked = self->context_.settings().verify == TlsVerify::full;
-        if (checked && !self->has_name(*certificate)) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+        flags &= ~static_cast<std::uint32_t>(MBEDTLS_X509_BADCERT_CN_MISMATCH);
+        const bool checked = context_.settings().verify == TlsVerify::full;
+        if (checked && !has_name(certificate)) flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     }
-    if (*flags != 0 && self->refused_flags_ == 0) {
-        self->refused_flags_ = *flags;
-        self->refused_ = self->verified_.back();
-        self->refused_depth_ = depth;
+    if (flags != 0 && refused_flags_ == 0) {
+        refused_flags_ = flags;
+        refused_ = verified_.back();
+        refused_depth_ = depth;
     }
-    return 0;
 }
 
 bool MbedtlsEngine::has_name(const mbedtls_x509_crt& certificate) const {

@@ -34,6 +34,8 @@ private:
     [[nodiscard]] bool has_name(const mbedtls_x509_crt& certificate) const;
     [[nodiscard]] bool has_pin() const;
     static int on_verify(void* user, mbedtls_x509_crt* certificate, int depth, std::uint32_t* flags);
+    void check_memory();
+    void judge(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags);
     static int receive(void* user, unsigned char* out, std::size_t size);
     static int send(void* user, const unsigned char* bytes, std::size_t size);
 
@@ -43,6 +45,7 @@ private:
     Ssl ssl_;
     bool ready_ = false;
     bool complete_ = false;
+    bool no_memory_ = false;  ///< A callback had none.
     bool resumed_ = false;
     std::shared_ptr<MbedtlsSession> offered_;
     Error error_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fcntl.h>
+#include <new>
 #include <system_error>
 #include <unistd.h>
 
@@ -54,11 +55,23 @@ Error load(const TlsSource& source, const char* role, std::string& bytes, std::s
     return read_file(source.value, bytes);
 }
 
+/// OpenSSL takes a certificate with a key that it cannot decode, which may be of a kind that it does not know, and is
+/// fine among many. But when it only lacked memory, nothing would be trusted for the sake of that certificate, for as
+/// long as the context lives. False: that was it.
+bool has_its_key(X509* certificate) {
+    if (X509_get0_pubkey(certificate) != nullptr) return true;
+    const OpensslPtr<X509> again(X509_dup(certificate));
+    return again != nullptr && X509_get0_pubkey(again.get()) == nullptr;
+}
+
 /// PEM: all certificates in the text. Otherwise DER: the only one.
 Error parse_certificates(const std::string& bytes, const std::string& name, std::vector<OpensslPtr<X509>>& all) {
     ERR_clear_error();
     const OpensslPtr<BIO> bio = memory(bytes);
-    while (X509* each = PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)) all.emplace_back(each);
+    while (OpensslPtr<X509> each{PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr)}) {
+        if (!has_its_key(each.get())) return Errc::out_of_memory;
+        all.push_back(std::move(each));
+    }
     if (!all.empty()) {
         const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
         ERR_clear_error();
@@ -66,8 +79,11 @@ Error parse_certificates(const std::string& bytes, const std::string& name, std:
     }
     ERR_clear_error();
     const auto* der = reinterpret_cast<const unsigned char*>(bytes.data());
-    if (X509* only = d2i_X509(nullptr, &der, static_cast<long>(bytes.size()))) all.emplace_back(only);
-    if (!all.empty()) return {};
+    if (OpensslPtr<X509> only{d2i_X509(nullptr, &der, static_cast<long>(bytes.size()))}) {
+        if (!has_its_key(only.get())) return Errc::out_of_memory;
+        all.push_back(std::move(only));
+        return {};
+    }
     return take_openssl_error(Errc::tls_configuration, name + ": there is no certificate in it, neither PEM nor DER");
 }
 
@@ -160,9 +176,12 @@ Error OpensslContext::set_up() {
     }
     OpensslEngine::prepare(context, verify);
     if (!settings_.key_log_file.empty()) {
-        SSL_CTX_set_app_data(context, this);
+        if (SSL_CTX_set_app_data(context, this) != 1) return Errc::out_of_memory;
         SSL_CTX_set_keylog_callback(context, [](const SSL* ssl, const char* line) {
-            static_cast<OpensslContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)))->log_key(line);
+            try {
+                static_cast<OpensslContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)))->log_key(line);
+            } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): as a line that cannot be written
+            }
         });
     }
     return show_certificate();
@@ -248,9 +267,9 @@ void OpensslContext::keep_session(const std::string& key, OpensslPtr<SSL_SESSION
 /// A line that cannot be written is not worth a connection.
 void OpensslContext::log_key(const char* line) {
     const std::lock_guard lock(log_mutex_);
+    const std::string text = std::string(line) + '\n';
     const int file = open(settings_.key_log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (file < 0) return;
-    const std::string text = std::string(line) + '\n';
     [[maybe_unused]] const auto ignored = write(file, text.data(), text.size());
     close(file);
 }

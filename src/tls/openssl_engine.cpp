@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <new>
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -47,6 +48,7 @@ std::string printable(std::string_view text) {
 std::vector<std::string> names_of(X509* certificate) {
     std::vector<std::string> names;
     auto* all = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+    const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> owned(all, &GENERAL_NAMES_free);
     for (int i = 0; i < sk_GENERAL_NAME_num(all); ++i) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(all, i);
         if (name->type == GEN_DNS) {
@@ -56,7 +58,6 @@ std::vector<std::string> names_of(X509* certificate) {
             names.push_back(text_of_ip(name->d.iPAddress));
         }
     }
-    GENERAL_NAMES_free(all);
     return names;
 }
 
@@ -136,7 +137,8 @@ OpensslEngine::OpensslEngine(OpensslContext& context, OpensslPtr<SSL> ssl, const
     BIO_set_data(bio, this);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl_.get(), bio, bio);
-    SSL_set_app_data(ssl_.get(), this);
+    // The callbacks rely on it.
+    if (SSL_set_app_data(ssl_.get(), this) != 1) return;
     SSL_set_connect_state(ssl_.get());
     ready_ = set_name();
     if (!context_.settings().resume) return;
@@ -175,6 +177,7 @@ bool OpensslEngine::set_name() {
 BIO_METHOD* OpensslEngine::bio_method() {
     static BIO_METHOD* const method = [] {
         BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "tern memory");
+        if (made == nullptr) throw std::bad_alloc();  // the next call tries again
         BIO_meth_set_read(made, &read_bio);
         BIO_meth_set_write(made, &write_bio);
         BIO_meth_set_ctrl(made,
@@ -201,13 +204,25 @@ int OpensslEngine::write_bio(BIO* bio, const char* bytes, int size) {
     BIO_clear_retry_flags(bio);
     std::string* out = static_cast<OpensslEngine*>(BIO_get_data(bio))->out_;
     if (out == nullptr) return size;  // an alert of SSL_free; nobody can send it any more
-    out->append(bytes, static_cast<std::size_t>(size));
+    // Exceptions must not pass through OpenSSL, here and in the other callbacks.
+    try {
+        out->append(bytes, static_cast<std::size_t>(size));
+    } catch (const std::bad_alloc&) {
+        static_cast<OpensslEngine*>(BIO_get_data(bio))->no_memory_ = true;
+        return -1;
+    }
     return size;
+}
+
+/// Behind a call of OpenSSL: what its callbacks could not throw.
+void OpensslEngine::check_memory() {
+    if (std::exchange(no_memory_, false)) throw std::bad_alloc();
 }
 
 Engine::Status OpensslEngine::handshake(Bytes& in, std::string& out) {
     const Transfer transfer(*this, &in, out);
     const int result = SSL_do_handshake(ssl_.get());
+    check_memory();
     if (result == 1) return done();
     if (SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ) return Status::need_input;
     return fail(handshake_error());
@@ -229,6 +244,7 @@ Engine::Status OpensslEngine::decrypt(Bytes& in, std::span<std::byte> plain, std
     size = 0;
     const int room = static_cast<int>(std::min<std::size_t>(plain.size(), INT_MAX));
     const int result = SSL_read(ssl_.get(), plain.data(), room);
+    check_memory();
     if (result <= 0) return judge(result);
     size = static_cast<std::size_t>(result);
     return Status::ok;
@@ -251,6 +267,7 @@ bool OpensslEngine::encrypt(Bytes plain, std::string& out) {
     while (!plain.empty()) {
         const int size = static_cast<int>(std::min<std::size_t>(plain.size(), INT_MAX));
         const int written = SSL_write(ssl_.get(), plain.data(), size);
+        check_memory();
         if (written <= 0) {
             static_cast<void>(fail(take_openssl_error(Errc::tls_record, "encrypting")));
             return false;
@@ -263,6 +280,7 @@ bool OpensslEngine::encrypt(Bytes plain, std::string& out) {
 void OpensslEngine::shutdown(std::string& out) {
     const Transfer transfer(*this, nullptr, out);
     if (complete_ && !error_) SSL_shutdown(ssl_.get());
+    check_memory();
 }
 
 // --- trust ---------------------------------------------------------------------------------------------------------
@@ -298,10 +316,13 @@ int OpensslEngine::on_new_session(SSL* ssl, SSL_SESSION* session) {
 void OpensslEngine::on_session(SSL_SESSION* session) {
     OpensslPtr<SSL_SESSION> owned(session);
     if (!context_.settings().resume || SSL_SESSION_is_resumable(session) != 1) return;
-    if (complete_) {
-        context_.keep_session(session_key_, std::move(owned));
-    } else {
+    if (!complete_) {
         early_session_ = std::move(owned);
+        return;
+    }
+    try {
+        context_.keep_session(session_key_, std::move(owned));
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): a session that is not kept costs time only
     }
 }
 

@@ -38,6 +38,7 @@ private:
     [[nodiscard]] Error certificate_error(long code) const;
     [[nodiscard]] bool has_pin() const;
     [[nodiscard]] Status judge(int result);
+    void check_memory();
     void on_session(SSL_SESSION* session);
     static int on_verify(int ok, X509_STORE_CTX* store);
     static int on_new_session(SSL* ssl, SSL_SESSION* session);
@@ -51,6 +52,7 @@ private:
     OpensslPtr<SSL> ssl_;
     bool ready_ = false;
     bool complete_ = false;
+    bool no_memory_ = false;  ///< A callback had none.
     Error error_;
 
     // During a call only.

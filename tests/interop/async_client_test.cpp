@@ -368,15 +368,17 @@ TEST(AsyncOperations, SendsWaitForRoomInTheirOrder) {
 }
 
 TEST(AsyncOperations, DrainFailsWithTheConnection) {
-    ScriptedServer server([](Peer& peer) {
+    std::promise<void> draining;
+    ScriptedServer server([&](Peer& peer) {
         peer.upgrade();
-        std::this_thread::sleep_for(50ms);  // lets the messages pile up
+        static_cast<void>(draining.get_future().wait_for(20s));
         peer.reset();
     });
     run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
         AsyncClient client{executor, quick(server.url())};
         co_await client.async_connect(asio::use_awaitable);
         co_await client.async_send(std::string(30'000'000, 'x'), asio::use_awaitable);
+        asio::post(executor, [&] { draining.set_value(); });  // when the next line waits
         auto [error] = co_await client.async_drain(as_tuple);
         EXPECT_TRUE(error == Condition::closed) << error.message();
     });

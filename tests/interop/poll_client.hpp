@@ -78,8 +78,8 @@ public:
             return 0;
         });
     }
-    std::error_code send_text(std::string_view text) {
-        return call([&] { return runner_.send(Opcode::text, as_bytes(text)); });
+    std::error_code send_text(std::string_view text, const SendOptions& options = {}) {
+        return call([&] { return runner_.send(Opcode::text, as_bytes(text), options); });
     }
     std::error_code send_binary(Bytes bytes) {
         return call([&] { return runner_.send(Opcode::binary, bytes); });

@@ -108,7 +108,7 @@ private:
 /// is called inside that handler. Handlers run until then: declare what they refer to before the client.
 class TERN_API Client {
 public:
-    /// With a thread of its own. std::system_error: the system has no descriptors left for its loop.
+    /// With a thread of its own.
     explicit Client(Config config);
     /// On one of the loop's threads, together with other clients; so a handler that takes its time holds them up. The
     /// loop may be destroyed first.

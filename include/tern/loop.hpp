@@ -32,7 +32,6 @@ struct LoopConfig {
 /// destructor cannot wait: it begins the same and returns at once; the threads end in the background.
 class TERN_API Loop {
 public:
-    /// std::system_error: the system has no descriptors left.
     explicit Loop(LoopConfig config = {});
     ~Loop();
     Loop(Loop&&) noexcept;

@@ -23,6 +23,19 @@ namespace tern::driver {
 
 class Runner;
 
+/// Is told what the sockets of its streams can do, on the loop's thread.
+class Watcher {
+public:
+    Watcher() = default;
+    Watcher(const Watcher&) = delete;
+    Watcher& operator=(const Watcher&) = delete;
+    virtual void on_readable(StreamId id) = 0;
+    virtual void on_writable(StreamId id) = 0;
+
+protected:
+    ~Watcher() = default;
+};
+
 /// Waits for what a socket can do, once each time it is asked. Goes before the socket is closed.
 class Watch {
 public:
@@ -31,11 +44,11 @@ public:
     Watch& operator=(const Watch&) = delete;
     virtual ~Watch() = default;
 
-    /// `Runner::on_readable` when there is something to read, or the end of it. `exhausted`: the last read got all
+    /// `Watcher::on_readable` when there is something to read, or the end of it. `exhausted`: the last read got all
     /// there was. On the loop's thread.
     virtual void wait_readable(bool exhausted) = 0;
-    /// `Runner::on_writable` when there is room, or the connection stands or has failed. Any thread, under the runner's
-    /// lock. It may be ready already, so the caller tries once more.
+    /// `Watcher::on_writable` when there is room, or the connection stands or has failed. Any thread, under the
+    /// runner's lock. It may be ready already, so the caller tries once more.
     virtual void wait_writable() = 0;
 };
 
@@ -82,9 +95,10 @@ public:
     virtual void post(Task task) = 0;
     /// Is the caller inside something that runs here?
     [[nodiscard]] virtual bool on_thread() const noexcept = 0;
-    /// Keeps the runner alive. `descriptor` is a socket that does not block, and stays the caller's. Null, and errno,
+    /// Keeps the watcher alive. `descriptor` is a socket that does not block, and stays the caller's. Null, and errno,
     /// if the system has no room for it. On the loop's thread.
-    [[nodiscard]] virtual std::unique_ptr<Watch> watch(Runner& runner, StreamId id, int descriptor) = 0;
+    [[nodiscard]] virtual std::unique_ptr<Watch> watch(std::shared_ptr<Watcher> watcher, StreamId id,
+                                                       int descriptor) = 0;
 
     [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
 

@@ -7,8 +7,6 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 
-#include "runner.hpp"
-
 namespace tern::driver {
 namespace {
 
@@ -17,8 +15,8 @@ using asio::posix::stream_descriptor;
 /// Asio asks the system anew for each wait, which finds what is there already.
 class AsioWatch final : public Watch {
 public:
-    AsioWatch(const asio::any_io_executor& executor, Runner& runner, StreamId id)
-        : descriptor_(executor), runner_(runner), id_(id) {}
+    AsioWatch(const asio::any_io_executor& executor, const std::shared_ptr<Watcher>& watcher, StreamId id)
+        : descriptor_(executor), watcher_(watcher), id_(id) {}
     ~AsioWatch() override {
         if (descriptor_.is_open()) static_cast<void>(descriptor_.release());  // the socket is its owner's
     }
@@ -28,19 +26,18 @@ public:
         descriptor_.assign(descriptor, error);
         return error;
     }
-    void wait_readable(bool) override { wait(stream_descriptor::wait_read, &Runner::on_readable); }
-    void wait_writable() override { wait(stream_descriptor::wait_write, &Runner::on_writable); }
+    void wait_readable(bool) override { wait(stream_descriptor::wait_read, &Watcher::on_readable); }
+    void wait_writable() override { wait(stream_descriptor::wait_write, &Watcher::on_writable); }
 
 private:
-    void wait(stream_descriptor::wait_type what, void (Runner::*tell)(StreamId)) {
-        descriptor_.async_wait(what,
-                               [runner = runner_.shared_from_this(), id = id_, tell](const std::error_code& error) {
-                                   if (error != asio::error::operation_aborted) (runner.get()->*tell)(id);
-                               });
+    void wait(stream_descriptor::wait_type what, void (Watcher::*tell)(StreamId)) {
+        descriptor_.async_wait(what, [watcher = watcher_.lock(), id = id_, tell](const std::error_code& error) {
+            if (error != asio::error::operation_aborted) (watcher.get()->*tell)(id);
+        });
     }
 
     stream_descriptor descriptor_;
-    Runner& runner_;
+    const std::weak_ptr<Watcher> watcher_;  ///< A wait keeps it alive.
     const StreamId id_;
 };
 
@@ -48,8 +45,8 @@ private:
 
 void ExecutorEngine::post(Task task) { asio::post(strand_, std::move(task)); }
 
-std::unique_ptr<Watch> ExecutorEngine::watch(Runner& runner, StreamId id, int descriptor) {
-    auto watch = std::make_unique<AsioWatch>(strand_, runner, id);
+std::unique_ptr<Watch> ExecutorEngine::watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) {
+    auto watch = std::make_unique<AsioWatch>(strand_, watcher, id);
     const std::error_code error = watch->open(descriptor);
     if (!error) return watch;
     errno = error.value();

@@ -20,7 +20,7 @@ public:
 
     void post(Task task) override;
     [[nodiscard]] bool on_thread() const noexcept override { return strand_.running_in_this_thread(); }
-    [[nodiscard]] std::unique_ptr<Watch> watch(Runner& runner, StreamId id, int descriptor) override;
+    [[nodiscard]] std::unique_ptr<Watch> watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) override;
 
 private:
     void set_alarm(TimePoint at) override;

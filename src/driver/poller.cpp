@@ -9,8 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "runner.hpp"
-
 namespace tern::driver {
 namespace {
 
@@ -34,8 +32,8 @@ int timeout_until(TimePoint deadline) {
 /// What a stream has of its slot.
 class Poller::Registration final : public Watch {
 public:
-    Registration(Poller& poller, std::shared_ptr<Runner> runner, StreamId id)
-        : poller_(poller), place_(poller.place_for(std::move(runner), id)) {}
+    Registration(Poller& poller, std::shared_ptr<Watcher> watcher, StreamId id)
+        : poller_(poller), place_(poller.place_for(std::move(watcher), id)) {}
     ~Registration() override { poller_.forget(place_); }
 
     void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
@@ -93,8 +91,8 @@ bool Poller::run_tasks() {
 
 // --- sockets -------------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Runner> runner, StreamId id, int descriptor) {
-    auto registration = std::make_unique<Registration>(*this, std::move(runner), id);
+std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) {
+    auto registration = std::make_unique<Registration>(*this, std::move(watcher), id);
     const std::uint32_t place = registration->place();
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -103,7 +101,7 @@ std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Runner> runner, StreamId id
     return registration;
 }
 
-std::uint32_t Poller::place_for(std::shared_ptr<Runner> runner, StreamId id) {
+std::uint32_t Poller::place_for(std::shared_ptr<Watcher> watcher, StreamId id) {
     if (free_.empty()) {
         free_.reserve(slots_.size() + 1);  // for `forget`
         slots_.emplace_back();
@@ -112,7 +110,7 @@ std::uint32_t Poller::place_for(std::shared_ptr<Runner> runner, StreamId id) {
     const std::uint32_t place = free_.back();
     free_.pop_back();
     Slot& slot = slots_[place];
-    slot.runner = std::move(runner);
+    slot.watcher = std::move(watcher);
     slot.id = id;
     slot.wants_read = slot.readable = slot.ended = false;
     slot.wants_write.store(false, std::memory_order_relaxed);
@@ -124,7 +122,7 @@ std::uint32_t Poller::place_for(std::shared_ptr<Runner> runner, StreamId id) {
 void Poller::forget(std::uint32_t place) noexcept {
     Slot& slot = slots_[place];
     ++slot.generation;
-    slot.runner.reset();
+    slot.watcher.reset();
     slot.wants_read = false;
     free_.push_back(place);
     --watched_;
@@ -161,8 +159,8 @@ void Poller::read_all() {
 
 void Poller::read(Slot& slot) {
     slot.wants_read = slot.readable = false;
-    const std::shared_ptr<Runner> runner = slot.runner;
-    runner->on_readable(slot.id);
+    const std::shared_ptr<Watcher> watcher = slot.watcher;
+    watcher->on_readable(slot.id);
 }
 
 void Poller::wait(TimePoint deadline) {
@@ -184,15 +182,15 @@ void Poller::take(int timeout) {
 void Poller::on_event(std::uint64_t key, std::uint32_t events) {
     const auto place = static_cast<std::uint32_t>(key);
     Slot& slot = slots_[place];
-    const auto is_this = [&] { return slot.runner != nullptr && slot.generation == key >> 32u; };
+    const auto is_this = [&] { return slot.watcher != nullptr && slot.generation == key >> 32u; };
     if (!is_this()) return;
     constexpr std::uint32_t end = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
     if ((events & end) != 0) slot.ended = true;
     if ((events & (EPOLLIN | end)) != 0) slot.readable = true;
     if ((events & (EPOLLOUT | end)) != 0 && slot.wants_write.load(std::memory_order_relaxed) &&
         slot.wants_write.exchange(false)) {
-        const std::shared_ptr<Runner> runner = slot.runner;
-        runner->on_writable(slot.id);
+        const std::shared_ptr<Watcher> watcher = slot.watcher;
+        watcher->on_writable(slot.id);
         if (!is_this()) return;
     }
     if (slot.readable && slot.wants_read) read(slot);

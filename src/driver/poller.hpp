@@ -41,7 +41,7 @@ public:
     // The loop's thread alone.
 
     /// Null, and errno.
-    [[nodiscard]] std::unique_ptr<Watch> watch(std::shared_ptr<Runner> runner, StreamId id, int descriptor);
+    [[nodiscard]] std::unique_ptr<Watch> watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor);
     [[nodiscard]] std::size_t watched() const noexcept { return watched_; }
     /// What was posted. Returns whether there was something.
     bool run_tasks();
@@ -57,7 +57,7 @@ public:
 private:
     class Registration;
     struct Slot {
-        std::shared_ptr<Runner> runner;  ///< Null: free.
+        std::shared_ptr<Watcher> watcher;  ///< Null: free.
         StreamId id = 0;
         std::uint32_t generation = 0;  ///< An event may have been under way when its socket was closed.
         bool wants_read = false;
@@ -67,7 +67,7 @@ private:
         std::atomic<bool> wants_write = false;
     };
 
-    [[nodiscard]] std::uint32_t place_for(std::shared_ptr<Runner> runner, StreamId id);
+    [[nodiscard]] std::uint32_t place_for(std::shared_ptr<Watcher> watcher, StreamId id);
     void wait_readable(std::uint32_t place, bool exhausted);
     void wait_writable(std::uint32_t place) noexcept;
     void forget(std::uint32_t place) noexcept;

@@ -563,7 +563,7 @@ void Runner::start_connect(const Command& command) {
     Stream& stream = *streams_.emplace_back(std::make_unique<Stream>(command.id, std::move(socket)));
     const bool waits = error == std::errc::operation_in_progress;
     if (!error || waits) {
-        stream.watch = engine_->watch(*this, command.id, stream.socket.number());
+        stream.watch = engine_->watch(shared_from_this(), command.id, stream.socket.number());
         if (stream.watch == nullptr) {
             error = std::error_code(errno, std::system_category());
         } else if (waits) {

@@ -29,7 +29,7 @@ inline std::chrono::milliseconds bounded(std::chrono::milliseconds limit) {
     return std::clamp<std::chrono::milliseconds>(limit, std::chrono::milliseconds(0), std::chrono::hours(24 * 365));
 }
 
-class Runner : public std::enable_shared_from_this<Runner> {
+class Runner : public std::enable_shared_from_this<Runner>, public Watcher {
 public:
     Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config);
     Runner(const Runner&) = delete;
@@ -74,8 +74,8 @@ public:
     [[nodiscard]] bool on_loop_thread() const noexcept { return engine_->on_thread(); }
 
     // For the engine, on the loop's thread.
-    void on_readable(StreamId id);
-    void on_writable(StreamId id);
+    void on_readable(StreamId id) override;
+    void on_writable(StreamId id) override;
     void on_deadline();
     /// False: it is still busy, and has to be asked again.
     bool trim_if_quiet();

@@ -6,8 +6,6 @@
 #include <system_error>
 #include <utility>
 
-#include "runner.hpp"
-
 namespace tern::driver {
 namespace {
 
@@ -34,8 +32,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Watch> ThreadEngine::watch(Runner& runner, StreamId id, int descriptor) {
-    return poller_.watch(runner.shared_from_this(), id, descriptor);
+std::unique_ptr<Watch> ThreadEngine::watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) {
+    return poller_.watch(std::move(watcher), id, descriptor);
 }
 
 std::error_code ThreadEngine::run() {

@@ -17,7 +17,7 @@ public:
 
     void post(Task task) override { poller_.post(std::move(task)); }
     [[nodiscard]] bool on_thread() const noexcept override { return id_ == std::this_thread::get_id(); }
-    [[nodiscard]] std::unique_ptr<Watch> watch(Runner& runner, StreamId id, int descriptor) override;
+    [[nodiscard]] std::unique_ptr<Watch> watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) override;
 
     /// Lets the thread end when nothing is under way any more, and waits for that unless `detached`. The last call.
     void finish(bool detached);

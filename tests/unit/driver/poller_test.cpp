@@ -1,0 +1,237 @@
+#include "poller.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <fcntl.h>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+namespace tern::driver {
+namespace {
+
+using namespace std::chrono_literals;
+
+TimePoint soon() { return std::chrono::steady_clock::now() + 5s; }
+
+/// Notes what it is told; "r1" is readable, "w1" writable.
+struct Notes final : Watcher {
+    void on_readable(StreamId id) override { told.push_back("r" + std::to_string(id)); }
+    void on_writable(StreamId id) override { told.push_back("w" + std::to_string(id)); }
+    std::vector<std::string> told;
+};
+
+/// Both ends of a connection; ours does not block.
+struct Pair {
+    Pair() {
+        std::array<int, 2> ends{};
+        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+        ours = Descriptor(ends[0]);
+        theirs = Descriptor(ends[1]);
+    }
+    void send(std::string_view text) const {
+        EXPECT_EQ(::write(theirs.number(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    }
+    [[nodiscard]] std::string receive(std::size_t most = 100) const {
+        std::string text(most, '\0');
+        const ssize_t size = ::read(ours.number(), text.data(), text.size());
+        text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+        return text;
+    }
+    /// Until the kernel takes no more.
+    void fill() const {
+        const std::string block(4096, 'x');
+        while (::write(ours.number(), block.data(), block.size()) > 0) {
+        }
+    }
+    Descriptor ours;
+    Descriptor theirs;
+};
+
+class PollerTest : public testing::Test {
+protected:
+    PollerTest() { EXPECT_FALSE(poller.open()); }
+
+    std::unique_ptr<Watch> watch(StreamId id, const Pair& pair) { return poller.watch(notes, id, pair.ours.number()); }
+    /// What is told in a turn.
+    std::vector<std::string> turn() {
+        notes->told.clear();
+        poller.run_ready();
+        poller.poll();
+        return notes->told;
+    }
+    using Told = std::vector<std::string>;
+
+    Poller poller;
+    std::shared_ptr<Notes> notes = std::make_shared<Notes>();
+};
+
+TEST_F(PollerTest, TellsOnceForEachWait) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    EXPECT_EQ(turn(), Told{});
+    pair.send("a");
+    EXPECT_EQ(turn(), Told{"r1"});
+    pair.send("b");
+    EXPECT_EQ(turn(), Told{}) << "nobody waits";
+}
+
+TEST_F(PollerTest, AnEdgeThatCameWhenNobodyWaitedIsTold) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    pair.send("a");
+    EXPECT_EQ(turn(), Told{});
+    one->wait_readable(true);
+    EXPECT_EQ(turn(), Told{"r1"});
+}
+
+TEST_F(PollerTest, WhatAReadHasLeftNeedsNoEdge) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    pair.send("ab");
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_EQ(pair.receive(1), "a");
+    one->wait_readable(false);
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_EQ(pair.receive(), "b");
+    one->wait_readable(true);
+    EXPECT_EQ(turn(), Told{});
+}
+
+TEST_F(PollerTest, AnEndThatCameWithBytesIsToldAgain) {
+    Pair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    pair.send("last");
+    pair.theirs = Descriptor();
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_EQ(pair.receive(), "last");
+    one->wait_readable(true);  // the read was short, and no further edge comes
+    EXPECT_EQ(turn(), Told{"r1"});
+}
+
+TEST_F(PollerTest, RoomIsToldToWhoeverWaitsForIt) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    EXPECT_EQ(turn(), Told{}) << "writable, but nobody has asked";
+    pair.fill();
+    one->wait_writable();
+    EXPECT_EQ(turn(), Told{});
+    std::string drained(1u << 20u, '\0');
+    while (::read(pair.theirs.number(), drained.data(), drained.size()) > 0) {
+    }
+    EXPECT_EQ(turn(), Told{"w1"});
+}
+
+TEST_F(PollerTest, APlaceThatIsUsedAgainIsNotToldOfItsPredecessor) {
+    const Pair first;
+    const Pair second;
+    auto one = watch(1, first);
+    one->wait_readable(false);
+    first.send("a");
+    one.reset();  // the socket is still registered, as if somebody had doubled it
+    const auto two = watch(2, second);
+    two->wait_readable(true);
+    notes->told.clear();
+    poller.poll();
+    EXPECT_EQ(notes->told, Told{});
+    second.send("b");
+    EXPECT_EQ(turn(), Told{"r2"});
+}
+
+TEST_F(PollerTest, ClosingOneSocketWhileAnotherIsToldOfIsAllowed) {
+    struct Closer final : Watcher {
+        void on_readable(StreamId) override {
+            ++calls;
+            watches.clear();
+        }
+        void on_writable(StreamId) override {}
+        std::vector<std::unique_ptr<Watch>> watches;
+        int calls = 0;
+    };
+    const Pair first;
+    const Pair second;
+    const auto closer = std::make_shared<Closer>();
+    for (const Pair* each : {&first, &second}) {
+        closer->watches.push_back(poller.watch(closer, 1, each->ours.number()));
+        closer->watches.back()->wait_readable(true);
+        each->send("x");
+    }
+    poller.poll();
+    EXPECT_EQ(closer->calls, 1);
+    EXPECT_EQ(poller.watched(), 0u);
+}
+
+TEST_F(PollerTest, KeepsTheWatcherAliveAsLongAsItWatches) {
+    const Pair pair;
+    auto one = watch(1, pair);
+    EXPECT_EQ(notes.use_count(), 2);
+    one.reset();
+    EXPECT_EQ(notes.use_count(), 1);
+}
+
+TEST_F(PollerTest, ReadAllAsksNobody) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    poller.read_all();
+    EXPECT_EQ(notes->told, Told{"r1"});
+    poller.read_all();
+    EXPECT_EQ(notes->told, Told{"r1"}) << "only those that wait";
+}
+
+TEST_F(PollerTest, ATaskOfAnotherThreadEndsTheWait) {
+    bool ran = false;
+    std::thread other([&] { poller.post([&] { ran = true; }); });
+    const TimePoint limit = soon();
+    while (!ran && std::chrono::steady_clock::now() < limit) {
+        poller.wait(limit);
+        poller.run_tasks();
+    }
+    other.join();
+    EXPECT_TRUE(ran);
+}
+
+TEST_F(PollerTest, TasksRunInTheirOrderAndThoseTheyPostLater) {
+    std::vector<int> order;
+    poller.post([&] {
+        order.push_back(1);
+        poller.post([&] { order.push_back(3); });
+    });
+    poller.post([&] { order.push_back(2); });
+    EXPECT_TRUE(poller.run_tasks());
+    EXPECT_EQ(order, (std::vector{1, 2}));
+    poller.wait(TimePoint::max());  // does not: there is something to do
+    EXPECT_TRUE(poller.run_tasks());
+    EXPECT_EQ(order, (std::vector{1, 2, 3}));
+    EXPECT_FALSE(poller.run_tasks());
+}
+
+TEST_F(PollerTest, BehindTheEndTasksAreDropped) {
+    const auto kept = std::make_shared<int>();
+    poller.post([kept] {});
+    poller.end();
+    EXPECT_EQ(kept.use_count(), 1);
+    poller.post([kept] {});
+    EXPECT_EQ(kept.use_count(), 1);
+}
+
+TEST_F(PollerTest, WithoutRoomInTheSystemThereIsNoWatch) {
+    const auto one = poller.watch(notes, 1, -1);
+    EXPECT_EQ(one, nullptr);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(poller.watched(), 0u);
+    EXPECT_EQ(notes.use_count(), 1);
+}
+
+}  // namespace
+}  // namespace tern::driver

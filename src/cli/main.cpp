@@ -4,12 +4,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <fcntl.h>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 #include <vector>
 
@@ -142,7 +142,7 @@ void apply_tls(ConnectArguments& arguments) {
     // The library does without a log that cannot be written; whoever asks for one here wants it.
     if (!tls.key_log_file.empty()) {
         const int file = open(tls.key_log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (file < 0) throw CLI::ValidationError("--keylog", tls.key_log_file + ": " + std::strerror(errno));
+        if (file < 0) throw CLI::ValidationError("--keylog", tls.key_log_file + ": " + std::system_category().message(errno));
         close(file);
     }
     tls.pins = arguments.pins;

@@ -61,6 +61,10 @@ def rows():
     add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=connecting)
     add("connect wss", ["--row", "connect", "--tls"], 1.1, 1.08, drivers=connecting)
     add("connect wss resumed", ["--row", "connect", "--tls", "--resume"], 1.1, 1.08, drivers=["bare", "tern loop"])
+    for tls, names in (([], "ws"), (["--tls"], "wss")):
+        for connections in (1000, 10000):
+            arguments = ["--row", "storm", "--connections", str(connections), *tls]
+            add(f"{names} storm of {connections:,}", arguments, None, None, drivers=["bare", "tern loop"], count=1, warm=1)
     holding = ["bare", "tern loop", "beast sync"]
     for tls, names, must in (([], "ws", 4), (["--tls"], "wss", 26)):
         arguments = ["--row", "idle", "--connections", "1000", *tls]
@@ -137,7 +141,7 @@ class Bench:
             print(f"failed: {' '.join(arguments)}\n{done.stderr}", file=sys.stderr)
             return None
         answer = json.loads(done.stdout.splitlines()[-1])  # some libraries log there
-        if "idle" not in row.arguments and "connect" not in row.arguments and "echo" not in row.arguments:
+        if not {"idle", "connect", "storm", "echo"} & set(row.arguments):
             answer["server_load"] = self.server.load()
         return answer
 

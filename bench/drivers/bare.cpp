@@ -353,6 +353,19 @@ void idle(const bench::Task& task) {
     bench::report_memory(task, silent, per());
 }
 
+/// One after the other, because there is nobody else to do it.
+void storm(bench::Task task) {
+    bench::raise_file_limit(task.connections + 100);
+    std::vector<std::unique_ptr<Stream>> all;
+    all.reserve(task.connections);
+    task.count = task.connections;
+    bench::Meter meter;
+    meter.start();
+    for (std::size_t i = 0; i < task.connections; ++i) all.push_back(std::make_unique<Stream>(task));
+    meter.stop();
+    bench::report(task, meter);
+}
+
 /// Many connections, one thread: each message is read as it comes, whoever gets it.
 void many(const bench::Task& task) {
     bench::raise_file_limit(task.connections + 100);
@@ -403,6 +416,8 @@ int main(int argc, char** argv) {
         idle(task);
     } else if (task.row == "connect") {
         connect_and_close(task);
+    } else if (task.row == "storm") {
+        storm(task);
     } else if (task.connections > 1) {
         many(task);
     } else if (task.row == "echo") {

@@ -24,10 +24,11 @@ std::uint64_t clock_ns(clockid_t clock) noexcept {
 [[noreturn]] void usage(const std::vector<std::string_view>& forms) {
     std::string all;
     for (const std::string_view form : forms) all += std::string(all.empty() ? "" : "|") + std::string(form);
-    std::fprintf(stderr,
-                 "usage: %s %s%s--port PORT [--tls] [--row receive|send|echo|connect|idle] [--size N] [--count N]\n"
-                 "       [--warm N] [--kind binary|text|deflate] [--connections N] [--spin] [--resume]\n",
-                 program.c_str(), all.empty() ? "" : "--form ", all.empty() ? "" : (all + " ").c_str());
+    std::fprintf(
+        stderr,
+        "usage: %s %s%s--port PORT [--tls] [--row receive|send|echo|connect|storm|idle] [--size N] [--count N]\n"
+        "       [--warm N] [--kind binary|text|deflate] [--connections N] [--spin] [--resume]\n",
+        program.c_str(), all.empty() ? "" : "--form ", all.empty() ? "" : (all + " ").c_str());
     std::exit(2);
 }
 

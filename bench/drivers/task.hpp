@@ -3,8 +3,8 @@
 //     bench_NAME [--form FORM] --port PORT [--tls] --row ROW [--size N] [--count N] [--warm N] [--kind KIND] ...
 //
 // Rows: receive (the server floods), send (it takes all and answers with the number), echo (one at a time, with the
-// latency of each), connect (and close, again and again), idle (memory of many connections).
-// A row begins with `warm` messages that are not measured.
+// latency of each), connect (and close, again and again), storm (`connections` of them at once, which stay), idle
+// (memory of many connections). A row begins with `warm` messages that are not measured.
 #pragma once
 
 #include <algorithm>

@@ -268,10 +268,9 @@ private:
     std::atomic<std::size_t> goal_ = 0;
 };
 
-std::vector<tern::Client> open_many(tern::Loop& loop, const bench::Task& task, std::size_t count,
+std::vector<tern::Client> open_many(tern::Loop& loop, std::size_t count,
                                     const std::shared_ptr<const tern::Config>& config,
                                     const std::function<void(std::size_t, tern::MessageView)>& on_message) {
-    static_cast<void>(task);
     std::vector<tern::Client> all;
     all.reserve(count);
     for (std::size_t i = 0; i < count; i += 100) {
@@ -290,6 +289,30 @@ std::vector<tern::Client> open_many(tern::Loop& loop, const bench::Task& task, s
     return all;
 }
 
+/// All at once.
+[[noreturn]] void run_storm(bench::Task task) {
+    bench::raise_file_limit(task.connections + 100);
+    tern::Loop loop;
+    const auto config = std::make_shared<const tern::Config>(config_of(task));
+    std::vector<tern::Client> all;
+    all.reserve(task.connections);
+    Counter opens;
+    opens.expect(task.connections);
+    task.count = task.connections;
+    bench::Meter meter;
+    meter.start();
+    for (std::size_t i = 0; i < task.connections; ++i) {
+        tern::Client& client = all.emplace_back(loop, config);
+        client.on_open([&opens](const tern::Handshake&) { opens.add(); });
+        client.on_error([](const tern::Error& error, bool) { check(error); });
+        check(client.start());
+    }
+    opens.wait();
+    meter.stop();
+    bench::report(task, meter);
+    std::_Exit(0);
+}
+
 void run_idle(const bench::Task& task) {
     bench::raise_file_limit(task.connections + 100);
     tern::Loop loop;
@@ -298,11 +321,11 @@ void run_idle(const bench::Task& task) {
     const std::function<void(std::size_t, tern::MessageView)> on_message = [&](std::size_t, tern::MessageView) {
         answers.add();
     };
-    const auto first = open_many(loop, task, 1, config, on_message);
+    const auto first = open_many(loop, 1, config, on_message);
     std::this_thread::sleep_for(100ms);
     malloc_trim(0);
     const double before = bench::resident_bytes();
-    auto all = open_many(loop, task, task.connections, config, on_message);
+    auto all = open_many(loop, task.connections, config, on_message);
     const auto per = [&] {
         std::this_thread::sleep_for(3s);  // until quiet clients have given back what they can
         return (bench::resident_bytes() - before) / static_cast<double>(task.connections);
@@ -328,7 +351,7 @@ void run_many(const bench::Task& task) {
         if (--left[which] == 0) return finished.add();
         if (echo) check(all[which].send_binary(tern::as_bytes(payload)));
     };
-    all = open_many(loop, task, task.connections, std::make_shared<const tern::Config>(config_of(task)), on_message);
+    all = open_many(loop, task.connections, std::make_shared<const tern::Config>(config_of(task)), on_message);
     bench::Meter meter;
     for (const bool measured : {false, true}) {
         const std::uint64_t each = std::max<std::uint64_t>((measured ? task.count : task.warm) / task.connections, 1);
@@ -352,10 +375,11 @@ void run_many(const bench::Task& task) {
 int main(int argc, char** argv) {
     const bench::Task task = bench::parse(argc, argv, {"client", "loop", "thread", "async", "poll"});
     if (task.spin && task.form != "loop") bench::unsupported("only a Loop spins");
-    if (task.row == "idle" || task.row == "connect" || task.connections > 1) {
+    if (task.row == "idle" || task.row == "connect" || task.row == "storm" || task.connections > 1) {
         if (task.form != "loop") bench::unsupported("of this row only the form loop");
         if (task.row == "idle") run_idle(task);
         if (task.row == "connect") run_connects(task);
+        if (task.row == "storm") run_storm(task);
         run_many(task);
     }
     if (task.form == "thread") {

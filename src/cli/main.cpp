@@ -142,7 +142,8 @@ void apply_tls(ConnectArguments& arguments) {
     // The library does without a log that cannot be written; whoever asks for one here wants it.
     if (!tls.key_log_file.empty()) {
         const int file = open(tls.key_log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (file < 0) throw CLI::ValidationError("--keylog", tls.key_log_file + ": " + std::system_category().message(errno));
+        if (file < 0)
+            throw CLI::ValidationError("--keylog", tls.key_log_file + ": " + std::system_category().message(errno));
         close(file);
     }
     tls.pins = arguments.pins;

@@ -229,9 +229,21 @@ Engine::Status OpensslEngine::decrypt(Bytes& in, std::span<std::byte> plain, std
     size = 0;
     const int room = static_cast<int>(std::min<std::size_t>(plain.size(), INT_MAX));
     const int result = SSL_read(ssl_.get(), plain.data(), room);
-    if (result <= 0) return judge(result);
+    if (result <= 0) {
+        const Status status = judge(result);
+        if (status == Status::need_input) free_buffers();
+        return status;
+    }
     size = static_cast<std::size_t>(result);
     return Status::ok;
+}
+
+/// A message of the handshake behind its end (a ticket, a change of keys) makes OpenSSL allocate a buffer for an
+/// answer, which SSL_MODE_RELEASE_BUFFERS gives back after the next write only. Between two records, though: OpenSSL
+/// before 3.0.14 frees the header of a half-read one as well (CVE-2024-4741).
+void OpensslEngine::free_buffers() {
+    const std::string_view reading = SSL_rstate_string(ssl_.get());
+    if (reading == "RH") SSL_free_buffers(ssl_.get());
 }
 
 Engine::Status OpensslEngine::judge(int result) {

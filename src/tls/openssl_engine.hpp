@@ -38,6 +38,7 @@ private:
     [[nodiscard]] Error certificate_error(long code) const;
     [[nodiscard]] bool has_pin() const;
     [[nodiscard]] Status judge(int result);
+    void free_buffers();
     void on_session(SSL_SESSION* session);
     static int on_verify(int ok, X509_STORE_CTX* store);
     static int on_new_session(SSL* ssl, SSL_SESSION* session);

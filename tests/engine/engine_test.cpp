@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <malloc.h>
 #include <optional>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 
 #include <tern/core.hpp>
 
@@ -28,6 +31,27 @@ std::size_t piece(Delivery delivery, std::string_view waiting) {
 }
 
 Tls trusting() { return {.trust = {TlsSource::file(authority_path("root.pem"))}}; }
+
+/// Bytes that OpenSSL has from the heap, the peer's among them. mbedTLS is not counted.
+std::size_t openssl_memory = 0;
+[[maybe_unused]] const bool openssl_memory_is_counted = [] {
+    const auto allocate = [](std::size_t size, const char*, int) {
+        void* const memory = std::malloc(size);
+        openssl_memory += malloc_usable_size(memory);
+        return memory;
+    };
+    const auto reallocate = [](void* old, std::size_t size, const char*, int) {
+        const std::size_t before = malloc_usable_size(old);
+        void* const memory = std::realloc(old, size);
+        if (memory != nullptr || size == 0) openssl_memory += malloc_usable_size(memory) - before;
+        return memory;
+    };
+    const auto release = [](void* memory, const char*, int) {
+        openssl_memory -= malloc_usable_size(memory);
+        std::free(memory);
+    };
+    return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1;
+}();
 
 /// The engine's side of a conversation.
 class Link {
@@ -191,6 +215,38 @@ TEST_P(Tls13Test, KeysCanBeUpdated) {
     EXPECT_EQ(link.received, "new keys");
     EXPECT_TRUE(link.send("new keys of ours"));
     EXPECT_EQ(peer.received, "new keys of ours");
+}
+
+TEST_P(EngineTest, AnIdleConnectionKeepsNoBufferForRecords) {
+    ASSERT_TRUE(openssl_memory_is_counted);
+    constexpr std::size_t record = 16u << 10u;
+    const auto memory_of = [](int version, const std::function<void(TlsPeer&, Link&)>& talk) {
+        const auto context = context_of({.trust = trusting().trust, .resume = false});
+        TlsPeer peer({.min_version = version, .max_version = version});
+        std::optional<Link> link(std::in_place, *context, peer, GetParam());
+        EXPECT_EQ(link->handshake(), Engine::Status::ok);
+        talk(peer, *link);
+        const std::size_t before = openssl_memory;
+        link.reset();
+        return before - openssl_memory;
+    };
+    for (const int version : versions()) {
+        // What came last was a ticket, with TLS 1.3; then keys; then a message.
+        const std::size_t silent =
+            memory_of(version, [](TlsPeer&, Link& link) { EXPECT_EQ(link.receive(), Engine::Status::need_input); });
+        const std::size_t after_keys = memory_of(version, [version](TlsPeer& peer, Link& link) {
+            if (version == TLS1_3_VERSION) peer.update_keys();
+            EXPECT_EQ(link.receive(), Engine::Status::need_input);
+        });
+        const std::size_t after_message = memory_of(version, [](TlsPeer& peer, Link& link) {
+            peer.write("message");
+            EXPECT_EQ(link.receive(), Engine::Status::need_input);
+            EXPECT_TRUE(link.send("answer"));
+        });
+        EXPECT_LT(silent, after_message + record / 2);
+        EXPECT_LT(after_keys, after_message + record / 2);
+        EXPECT_LT(after_message, 2 * record);
+    }
 }
 
 TEST_P(EngineTest, RenegotiationIsRefused) {

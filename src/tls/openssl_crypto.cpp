@@ -53,8 +53,10 @@ public:
     std::array<std::byte, 20> sha1(Bytes bytes) override {
         std::array<std::byte, 20> digest{};
         unsigned int size = 0;
+        // Fetched once: EVP_sha1() would be looked up for every digest.
+        static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA1", nullptr);
         // A failure (no SHA-1 in this OpenSSL) leaves zeros, which match no server's answer.
-        if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha1(),
+        if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, algorithm,
                        nullptr) != 1) {
             digest.fill(std::byte{0});
         }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <functional>
 #include <malloc.h>
+#include <map>
 #include <optional>
 #include <unistd.h>
 
@@ -397,6 +398,25 @@ TEST_P(EngineTest, Pins) {
     EXPECT_NE(error.detail.find(authority_file("good.pin")), std::string::npos) << "what the server showed";
     settings.verify = TlsVerify::insecurely_not_at_all;
     EXPECT_EQ(outcome(settings, {}), Errc::certificate_pin) << "pins are checked whatever else is";
+}
+
+TEST_P(EngineTest, EachCertificateIsDescribedAsItself) {
+    const auto context = context_of({.verify = TlsVerify::insecurely_not_at_all, .resume = false});
+    std::map<std::string, std::string> pins;
+    // Twice, and more of them than an engine may remember.
+    for (int round = 0; round < 2; ++round) {
+        for (const std::string name : {"good", "expired", "future", "ip-only", "localhost", "odd-address", "wildcard",
+                                       "escape", "stranger", "client"}) {
+            TlsPeer peer({.certificate = name});
+            Link link(*context, peer, GetParam());
+            ASSERT_EQ(link.handshake(), Engine::Status::ok) << name;
+            const Certificate own = link.info().chain.at(0);
+            EXPECT_TRUE(own.subject.ends_with(name)) << own.subject << " is " << name;
+            EXPECT_EQ(own.pin, pins.try_emplace(name, own.pin).first->second) << name;
+        }
+    }
+    EXPECT_EQ(pins["good"], authority_file("good.pin"));
+    EXPECT_EQ(pins["client"], authority_file("client.pin"));
 }
 
 TEST_P(EngineTest, SniIsNotForAddresses) {

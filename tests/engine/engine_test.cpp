@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <malloc.h>
 #include <map>
@@ -312,6 +314,64 @@ TEST_P(EngineTest, EverySourceOfTrust) {
         outcome({.trust = {TlsSource::file(authority_path("self-signed.pem"))}}, {.certificate = "self-signed"}));
 }
 
+/// For engines that let the environment say where the system's certificates are.
+class SystemTrustTest : public EngineTest {
+protected:
+    void SetUp() override {
+        std::filesystem::copy_file(authority_path("root.pem"), file_);
+        setenv("SSL_CERT_FILE", file_.c_str(), 1);
+        setenv("SSL_CERT_DIR", "", 1);
+    }
+    void TearDown() override {
+        unsetenv("SSL_CERT_FILE");
+        unsetenv("SSL_CERT_DIR");
+        std::filesystem::remove(file_);
+    }
+    void append(const std::string& name) const { std::ofstream(file_, std::ios::app) << authority_file(name); }
+    bool trusts(Context& context, const std::string& certificate) {
+        TlsPeer peer({.certificate = certificate});
+        Link link(context, peer, GetParam());
+        return link.handshake() == Engine::Status::ok;
+    }
+
+    const std::string file_ = testing::TempDir() + "system-trust-" + std::to_string(getpid()) + ".pem";
+};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SystemTrustTest);
+
+TEST_P(SystemTrustTest, ItIsReadAgainWhenItHasChanged) {
+    const auto before = context_of({});
+    EXPECT_TRUE(trusts(*before, "good"));
+    EXPECT_FALSE(trusts(*before, "self-signed"));
+    append("self-signed.pem");
+    const auto after = context_of({});
+    EXPECT_TRUE(trusts(*after, "good"));
+    EXPECT_TRUE(trusts(*after, "self-signed"));
+    EXPECT_FALSE(trusts(*before, "self-signed"));
+    setenv("SSL_CERT_FILE", authority_path("other-root.pem").c_str(), 1);
+    const auto elsewhere = context_of({});
+    EXPECT_FALSE(trusts(*elsewhere, "good"));
+}
+
+TEST_P(SystemTrustTest, ContextsShareIt) {
+    for (const char* name : {"good", "wildcard", "ip-only", "escape", "expired", "future", "client", "other-root"}) {
+        append(std::string(name) + ".pem");
+    }
+    std::size_t memory = openssl_memory;
+    const auto cost = [&memory] { return openssl_memory - std::exchange(memory, openssl_memory); };
+    auto first = context_of({});
+    const std::size_t alone = cost();
+    const auto second = context_of({});
+    const std::size_t shared = cost();
+    EXPECT_LT(shared, alone / 2);
+    // Certificates of a context's own are for nobody else.
+    const auto own = context_of({.trust = {TlsSource::file(authority_path("self-signed.pem"))}});
+    EXPECT_TRUE(trusts(*own, "self-signed"));
+    EXPECT_FALSE(trusts(*own, "good"));
+    first.reset();
+    EXPECT_TRUE(trusts(*second, "good"));
+    EXPECT_FALSE(trusts(*second, "self-signed"));
+}
+
 struct Distrust {
     Errc errc;
     std::string_view certificate;
@@ -563,6 +623,11 @@ const std::vector<Delivery> deliveries = {Delivery::whole, Delivery::records, De
 INSTANTIATE_TEST_SUITE_P(Deliveries, EngineTest, testing::ValuesIn(deliveries), delivery_name);
 INSTANTIATE_TEST_SUITE_P(Deliveries, Tls13Test,
                          testing::ValuesIn(versions().size() > 1 ? deliveries : std::vector<Delivery>()),
+                         delivery_name);
+INSTANTIATE_TEST_SUITE_P(Deliveries, SystemTrustTest,
+                         testing::ValuesIn(default_crypto().tls()->name().starts_with("OpenSSL")
+                                               ? std::vector<Delivery>{Delivery::whole}
+                                               : std::vector<Delivery>()),
                          delivery_name);
 
 }  // namespace

@@ -244,6 +244,7 @@ private:
 
     std::shared_ptr<const Config> config_;
     core::Common common_;
+    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     std::vector<Endpoint> endpoints_;
     std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
@@ -281,10 +282,13 @@ private:
 
 Error ClientCore::Impl::load(bool prepared) {
     if (alive_) return Errc::already_started;
+    if (loaded_ == prepared) return {};
+    loaded_.reset();
     if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
         if (Error error = common_.prepare_tls(endpoint.url)) return error;
     }
+    loaded_ = prepared;
     return {};
 }
 

@@ -263,7 +263,7 @@ private:
     std::shared_ptr<const Config> config_;
     core::Common common_;
     std::vector<Endpoint> endpoints_;
-    std::optional<bool> loaded_;  ///< For lives of which kind, prepared or not.
+    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
@@ -315,7 +315,8 @@ Error ClientCore::Impl::load(bool prepared) {
         common_.proxy_tls.reset();
         loaded_.reset();
     }
-    if (loaded_ == prepared) return {};  // the configuration does not change
+    if (loaded_ == prepared) return {};
+    loaded_.reset();
     if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
     for (const Endpoint& endpoint : endpoints_) {
         if (Error error = common_.prepare_tls(endpoint.url)) return error;

@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 
 #include "openssl_engine.hpp"
+#include "openssl_system_trust.hpp"
 
 namespace tern::tls {
 namespace {
@@ -170,7 +171,11 @@ Error OpensslContext::set_up() {
         if (Error error = check_pin(pin)) return error;
     }
     const bool verify = settings_.verify != TlsVerify::insecurely_not_at_all;
-    if (verify && settings_.trust.empty()) SSL_CTX_set_default_verify_paths(context);
+    if (verify && settings_.trust.empty()) {
+        system_trust_ = system_trust();
+        if (system_trust_ == nullptr) return Errc::out_of_memory;
+        SSL_CTX_set1_cert_store(context, system_trust_.get());
+    }
     for (const TlsSource& source : settings_.trust) {
         if (Error error = trust(source)) return error;
     }

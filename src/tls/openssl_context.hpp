@@ -46,6 +46,7 @@ private:
     [[nodiscard]] Error show_certificate();
 
     const Tls settings_;
+    std::shared_ptr<X509_STORE> system_trust_;  ///< If that is what is trusted: kept for other contexts to share.
     OpensslPtr<SSL_CTX> context_;
     std::mutex mutex_;  ///< Of the two below: contexts may be shared by connections of several threads one day.
     std::map<std::string, OpensslPtr<SSL_SESSION>> sessions_;

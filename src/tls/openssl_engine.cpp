@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <iterator>
+#include <mutex>
 #include <new>
+#include <string_view>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -84,6 +88,45 @@ Certificate describe(X509* certificate) {
             .pin = pin_of(certificate)};
 }
 
+/// The certificates that were described last: those who connect see the same few again and again, and to compare one
+/// costs much less than to write down all that people want to read of it.
+class Descriptions {
+public:
+    Certificate of(X509* certificate) {
+        const std::lock_guard lock(mutex_);
+        auto found = std::find_if(known_.begin(), known_.end(), [certificate](const Entry& each) {
+            return X509_cmp(each.certificate.get(), certificate) == 0;
+        });
+        if (found == known_.end()) {
+            if (known_.size() == most) known_.pop_back();
+            X509_up_ref(certificate);
+            known_.push_back({OpensslPtr<X509>(certificate), describe(certificate)});
+            found = std::prev(known_.end());
+        }
+        std::rotate(known_.begin(), found, std::next(found));
+        return known_.front().description;
+    }
+
+private:
+    static constexpr std::size_t most = 8;
+    struct Entry {
+        OpensslPtr<X509> certificate;
+        Certificate description;
+    };
+    std::mutex mutex_;
+    std::vector<Entry> known_;  ///< The last one first.
+};
+
+Descriptions& descriptions() {
+    static auto* const all = new Descriptions;  // never destroyed, for the threads that outlive main()
+    return *all;
+}
+
+/// Looking whether there is something to clear is much cheaper.
+void clear_errors() {
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 std::string joined(const std::vector<std::string>& names) {
     std::string all;
     for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
@@ -93,7 +136,7 @@ std::string joined(const std::vector<std::string>& names) {
 bool is_address(const std::string& host) {
     ASN1_OCTET_STRING* address = a2i_IPADDRESS(host.c_str());
     ASN1_OCTET_STRING_free(address);
-    ERR_clear_error();
+    clear_errors();
     return address != nullptr;
 }
 
@@ -113,14 +156,14 @@ public:
     Transfer(OpensslEngine& engine, Bytes* in, std::string& out) : engine_(engine) {
         engine_.in_ = in;
         engine_.out_ = &out;
-        ERR_clear_error();
+        clear_errors();
     }
     Transfer(const Transfer&) = delete;
     Transfer& operator=(const Transfer&) = delete;
     ~Transfer() {
         engine_.in_ = nullptr;
         engine_.out_ = nullptr;
-        ERR_clear_error();
+        clear_errors();
     }
 
 private:
@@ -245,9 +288,21 @@ Engine::Status OpensslEngine::decrypt(Bytes& in, std::span<std::byte> plain, std
     const int room = static_cast<int>(std::min<std::size_t>(plain.size(), INT_MAX));
     const int result = SSL_read(ssl_.get(), plain.data(), room);
     check_memory();
-    if (result <= 0) return judge(result);
+    if (result <= 0) {
+        const Status status = judge(result);
+        if (status == Status::need_input) free_buffers();
+        return status;
+    }
     size = static_cast<std::size_t>(result);
     return Status::ok;
+}
+
+/// A message of the handshake behind its end (a ticket, a change of keys) makes OpenSSL allocate a buffer for an
+/// answer, which SSL_MODE_RELEASE_BUFFERS gives back after the next write only. Between two records, though: OpenSSL
+/// before 3.0.14 frees the header of a half-read one as well (CVE-2024-4741).
+void OpensslEngine::free_buffers() {
+    const std::string_view reading = SSL_rstate_string(ssl_.get());
+    if (reading == "RH") SSL_free_buffers(ssl_.get());
 }
 
 Engine::Status OpensslEngine::judge(int result) {
@@ -339,9 +394,9 @@ Info OpensslEngine::info() const {
     info.verified = context_.settings().verify != TlsVerify::insecurely_not_at_all;
     const STACK_OF(X509)* chain = info.verified ? SSL_get0_verified_chain(ssl_.get()) : nullptr;
     if (chain == nullptr) chain = SSL_get_peer_cert_chain(ssl_.get());
-    for (int i = 0; i < sk_X509_num(chain); ++i) info.chain.push_back(describe(sk_X509_value(chain, i)));
+    for (int i = 0; i < sk_X509_num(chain); ++i) info.chain.push_back(descriptions().of(sk_X509_value(chain, i)));
     if (info.chain.empty()) {
-        if (X509* own = SSL_get0_peer_certificate(ssl_.get())) info.chain.push_back(describe(own));
+        if (X509* own = SSL_get0_peer_certificate(ssl_.get())) info.chain.push_back(descriptions().of(own));
     }
     return info;
 }

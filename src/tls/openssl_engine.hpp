@@ -39,6 +39,7 @@ private:
     [[nodiscard]] bool has_pin() const;
     [[nodiscard]] Status judge(int result);
     void check_memory();
+    void free_buffers();
     void on_session(SSL_SESSION* session);
     static int on_verify(int ok, X509_STORE_CTX* store);
     static int on_new_session(SSL* ssl, SSL_SESSION* session);

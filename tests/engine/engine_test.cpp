@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <malloc.h>
+#include <map>
 #include <optional>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 
 #include <tern/core.hpp>
 
@@ -28,6 +34,27 @@ std::size_t piece(Delivery delivery, std::string_view waiting) {
 }
 
 Tls trusting() { return {.trust = {TlsSource::file(authority_path("root.pem"))}}; }
+
+/// Bytes that OpenSSL has from the heap, the peer's among them. mbedTLS is not counted.
+std::size_t openssl_memory = 0;
+[[maybe_unused]] const bool openssl_memory_is_counted = [] {
+    const auto allocate = [](std::size_t size, const char*, int) {
+        void* const memory = std::malloc(size);
+        openssl_memory += malloc_usable_size(memory);
+        return memory;
+    };
+    const auto reallocate = [](void* old, std::size_t size, const char*, int) {
+        const std::size_t before = malloc_usable_size(old);
+        void* const memory = std::realloc(old, size);
+        if (memory != nullptr || size == 0) openssl_memory += malloc_usable_size(memory) - before;
+        return memory;
+    };
+    const auto release = [](void* memory, const char*, int) {
+        openssl_memory -= malloc_usable_size(memory);
+        std::free(memory);
+    };
+    return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1;
+}();
 
 /// The engine's side of a conversation.
 class Link {
@@ -193,6 +220,38 @@ TEST_P(Tls13Test, KeysCanBeUpdated) {
     EXPECT_EQ(peer.received, "new keys of ours");
 }
 
+TEST_P(EngineTest, AnIdleConnectionKeepsNoBufferForRecords) {
+    ASSERT_TRUE(openssl_memory_is_counted);
+    constexpr std::size_t record = 16u << 10u;
+    const auto memory_of = [](int version, const std::function<void(TlsPeer&, Link&)>& talk) {
+        const auto context = context_of({.trust = trusting().trust, .resume = false});
+        TlsPeer peer({.min_version = version, .max_version = version});
+        std::optional<Link> link(std::in_place, *context, peer, GetParam());
+        EXPECT_EQ(link->handshake(), Engine::Status::ok);
+        talk(peer, *link);
+        const std::size_t before = openssl_memory;
+        link.reset();
+        return before - openssl_memory;
+    };
+    for (const int version : versions()) {
+        // What came last was a ticket, with TLS 1.3; then keys; then a message.
+        const std::size_t silent =
+            memory_of(version, [](TlsPeer&, Link& link) { EXPECT_EQ(link.receive(), Engine::Status::need_input); });
+        const std::size_t after_keys = memory_of(version, [version](TlsPeer& peer, Link& link) {
+            if (version == TLS1_3_VERSION) peer.update_keys();
+            EXPECT_EQ(link.receive(), Engine::Status::need_input);
+        });
+        const std::size_t after_message = memory_of(version, [](TlsPeer& peer, Link& link) {
+            peer.write("message");
+            EXPECT_EQ(link.receive(), Engine::Status::need_input);
+            EXPECT_TRUE(link.send("answer"));
+        });
+        EXPECT_LT(silent, after_message + record / 2);
+        EXPECT_LT(after_keys, after_message + record / 2);
+        EXPECT_LT(after_message, 2 * record);
+    }
+}
+
 TEST_P(EngineTest, RenegotiationIsRefused) {
     const auto context = context_of(trusting());
     TlsPeer peer({.max_version = TLS1_2_VERSION});
@@ -253,6 +312,64 @@ TEST_P(EngineTest, EverySourceOfTrust) {
         outcome({.trust = {TlsSource::pem(authority_file("other-root.pem") + authority_file("root.pem"))}}, {}));
     EXPECT_FALSE(
         outcome({.trust = {TlsSource::file(authority_path("self-signed.pem"))}}, {.certificate = "self-signed"}));
+}
+
+/// For engines that let the environment say where the system's certificates are.
+class SystemTrustTest : public EngineTest {
+protected:
+    void SetUp() override {
+        std::filesystem::copy_file(authority_path("root.pem"), file_);
+        setenv("SSL_CERT_FILE", file_.c_str(), 1);
+        setenv("SSL_CERT_DIR", "", 1);
+    }
+    void TearDown() override {
+        unsetenv("SSL_CERT_FILE");
+        unsetenv("SSL_CERT_DIR");
+        std::filesystem::remove(file_);
+    }
+    void append(const std::string& name) const { std::ofstream(file_, std::ios::app) << authority_file(name); }
+    bool trusts(Context& context, const std::string& certificate) {
+        TlsPeer peer({.certificate = certificate});
+        Link link(context, peer, GetParam());
+        return link.handshake() == Engine::Status::ok;
+    }
+
+    const std::string file_ = testing::TempDir() + "system-trust-" + std::to_string(getpid()) + ".pem";
+};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SystemTrustTest);
+
+TEST_P(SystemTrustTest, ItIsReadAgainWhenItHasChanged) {
+    const auto before = context_of({});
+    EXPECT_TRUE(trusts(*before, "good"));
+    EXPECT_FALSE(trusts(*before, "self-signed"));
+    append("self-signed.pem");
+    const auto after = context_of({});
+    EXPECT_TRUE(trusts(*after, "good"));
+    EXPECT_TRUE(trusts(*after, "self-signed"));
+    EXPECT_FALSE(trusts(*before, "self-signed"));
+    setenv("SSL_CERT_FILE", authority_path("other-root.pem").c_str(), 1);
+    const auto elsewhere = context_of({});
+    EXPECT_FALSE(trusts(*elsewhere, "good"));
+}
+
+TEST_P(SystemTrustTest, ContextsShareIt) {
+    for (const char* name : {"good", "wildcard", "ip-only", "escape", "expired", "future", "client", "other-root"}) {
+        append(std::string(name) + ".pem");
+    }
+    std::size_t memory = openssl_memory;
+    const auto cost = [&memory] { return openssl_memory - std::exchange(memory, openssl_memory); };
+    auto first = context_of({});
+    const std::size_t alone = cost();
+    const auto second = context_of({});
+    const std::size_t shared = cost();
+    EXPECT_LT(shared, alone / 2);
+    // Certificates of a context's own are for nobody else.
+    const auto own = context_of({.trust = {TlsSource::file(authority_path("self-signed.pem"))}});
+    EXPECT_TRUE(trusts(*own, "self-signed"));
+    EXPECT_FALSE(trusts(*own, "good"));
+    first.reset();
+    EXPECT_TRUE(trusts(*second, "good"));
+    EXPECT_FALSE(trusts(*second, "self-signed"));
 }
 
 struct Distrust {
@@ -341,6 +458,25 @@ TEST_P(EngineTest, Pins) {
     EXPECT_NE(error.detail.find(authority_file("good.pin")), std::string::npos) << "what the server showed";
     settings.verify = TlsVerify::insecurely_not_at_all;
     EXPECT_EQ(outcome(settings, {}), Errc::certificate_pin) << "pins are checked whatever else is";
+}
+
+TEST_P(EngineTest, EachCertificateIsDescribedAsItself) {
+    const auto context = context_of({.verify = TlsVerify::insecurely_not_at_all, .resume = false});
+    std::map<std::string, std::string> pins;
+    // Twice, and more of them than an engine may remember.
+    for (int round = 0; round < 2; ++round) {
+        for (const std::string name : {"good", "expired", "future", "ip-only", "localhost", "odd-address", "wildcard",
+                                       "escape", "stranger", "client"}) {
+            TlsPeer peer({.certificate = name});
+            Link link(*context, peer, GetParam());
+            ASSERT_EQ(link.handshake(), Engine::Status::ok) << name;
+            const Certificate own = link.info().chain.at(0);
+            EXPECT_TRUE(own.subject.ends_with(name)) << own.subject << " is " << name;
+            EXPECT_EQ(own.pin, pins.try_emplace(name, own.pin).first->second) << name;
+        }
+    }
+    EXPECT_EQ(pins["good"], authority_file("good.pin"));
+    EXPECT_EQ(pins["client"], authority_file("client.pin"));
 }
 
 TEST_P(EngineTest, SniIsNotForAddresses) {
@@ -487,6 +623,11 @@ const std::vector<Delivery> deliveries = {Delivery::whole, Delivery::records, De
 INSTANTIATE_TEST_SUITE_P(Deliveries, EngineTest, testing::ValuesIn(deliveries), delivery_name);
 INSTANTIATE_TEST_SUITE_P(Deliveries, Tls13Test,
                          testing::ValuesIn(versions().size() > 1 ? deliveries : std::vector<Delivery>()),
+                         delivery_name);
+INSTANTIATE_TEST_SUITE_P(Deliveries, SystemTrustTest,
+                         testing::ValuesIn(default_crypto().tls()->name().starts_with("OpenSSL")
+                                               ? std::vector<Delivery>{Delivery::whole}
+                                               : std::vector<Delivery>()),
                          delivery_name);
 
 }  // namespace

@@ -1,6 +1,6 @@
-// What the coordinator tells of an attempt (redirects, and answers that are no upgrade), and what ends or follows one.
-// What becomes of messages is in client_core_send_test.cpp, and how one connection takes the place of another in
-// client_core_switch_test.cpp.
+// What the coordinator takes for a configuration, what it tells of an attempt (redirects, and answers that are no
+// upgrade), and what ends or follows one. What becomes of messages is in client_core_send_test.cpp, and how one
+// connection takes the place of another in client_core_switch_test.cpp.
 #include <string>
 #include <vector>
 
@@ -16,6 +16,19 @@ namespace {
 
 using namespace std::chrono_literals;
 using Kind = Event::Kind;
+
+TEST(ClientCoreLoad, WhatHasPassedOnceCountsForTheSameQuestionOnly) {
+    DrivenCore core(Config{});
+    EXPECT_FALSE(core->load(true));
+    EXPECT_FALSE(core->load(true));
+    EXPECT_EQ(core->load(false), Errc::url_empty) << "nobody would say where to";
+    EXPECT_EQ(core.start(), Errc::url_empty);
+    core->prepare_attempts(true);
+    EXPECT_FALSE(core->load(true));
+    EXPECT_FALSE(core.start());
+    core.expect(Command::Kind::prepare);
+    EXPECT_EQ(core->load(true), Errc::already_started);
+}
 
 TEST(ClientCoreAttempt, ARedirectIsAnEventWithTheAnswerThatLedThere) {
     DrivenCore core({.url = "ws://host.example/"});

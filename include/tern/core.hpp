@@ -278,7 +278,8 @@ public:
     /// the driver frees what it has.
     void on_connected(StreamId id, Error error, TimePoint now);
     /// Room for the next bytes from the network. It stays put until `rx_commit`. Empty when the stream cannot take any
-    /// now: events have to be taken first. Do not read then, so that TCP slows the peer down.
+    /// now: events have to be taken first, or there is no memory, which the next `settle` makes the end of. Do not read
+    /// then, so that TCP slows the peer down, and pump.
     ///
     /// The memory is taken from the pool by this call. A driver that asks only when there is something to be read, and
     /// ends the loan with `rx_commit(id, 0, now)` when there was nothing after all, makes idle clients small.

@@ -220,8 +220,13 @@ void Client::pump() {
     }
     check_waiting();
     spurious_calls();
+    if (!lend_reads()) {  // for want of memory one may have to end
+        core_.settle(schedule_.now());
+        step("settle");
+        run_commands();
+        take_events();
+    }
     arm();
-    lend_reads();
     pumping_ = false;
 }
 
@@ -376,18 +381,22 @@ bool Client::flush(StreamId id) {
 }
 
 /// One read is always outstanding where the core has room for one, as with a completion-based operating system.
-void Client::lend_reads() {
+/// False if there was no room for one.
+bool Client::lend_reads() {
+    bool room = true;
     for (auto& [id, socket] : sockets_) {
         if (socket.wire == nullptr || socket.over) continue;
         if (socket.lent.empty()) socket.lent = core_.rx_space(id);
         const Pipe& down = socket.wire->down;
         const bool waiting = !down.readable().empty() || down.at_end() || down.was_reset();
+        room = room && !socket.lent.empty();
         if (socket.lent.empty() || !waiting || std::exchange(socket.read_scheduled, true)) continue;
         schedule_.after(Duration{0}, [this, key = id] {
             if (Socket* later = connected(key)) later->read_scheduled = false;
             on_readable(key);
         });
     }
+    return room;
 }
 
 void Client::arm() {
@@ -473,7 +482,10 @@ bool Client::read_once(StreamId id) {
     if (!socket->lent.empty() && (space.data() != socket->lent.data() || space.size() != socket->lent.size())) {
         schedule_.offence("rx_space moved while it was lent");
     }
-    if (space.empty()) return false;
+    if (space.empty()) {
+        pump();  // for want of memory the connection may have to end
+        return false;
+    }
     const std::span<std::byte> target = socket->lent.empty() ? space : socket->lent;
     const std::size_t n = some(std::min(target.size(), down.readable().size()), faults.max_read);
     std::memcpy(target.data(), down.readable().data(), n);

@@ -148,7 +148,7 @@ private:
     [[nodiscard]] bool at_rest() const { return !paused_ && !more_events_; }
     bool flush();
     bool flush(StreamId id);
-    void lend_reads();
+    bool lend_reads();
     void arm();
     void check_waiting();
 

@@ -140,7 +140,8 @@ std::string EventJudge::judge_life(const Event& event) {
         case Kind::open:
             stage_ = Stage::open;
             counts_anew_ = 2;
-            switched_ = in_message_ = may_cut_ = false;
+            switched_ = in_message_ = false;
+            cuts_left_ = 0;
             if (event.handshake == nullptr) return "open without a handshake";
             return before == Stage::connecting ? "" : "open without connecting";
         case Kind::closed:
@@ -166,7 +167,7 @@ std::string EventJudge::judge_life(const Event& event) {
             stage_ = Stage::open;
             counts_anew_ = 2;
             switched_ = true;
-            may_cut_ = true;  // the old connection may end before its last message does
+            ++cuts_left_;  // the old connection may end before its last message does
             if (event.handshake == nullptr) return "switched without a handshake";
             return before == Stage::open || before == Stage::closing ? "" : "switched without open";
         case Kind::switch_failed:
@@ -204,7 +205,10 @@ std::string EventJudge::judge_fate(const Event& event) {
 }
 
 std::string EventJudge::judge_chunk(const ChunkView& chunk) {
-    if (chunk.first && in_message_ && std::exchange(may_cut_, false)) in_message_ = false;
+    if (chunk.first && in_message_ && cuts_left_ > 0) {
+        --cuts_left_;
+        in_message_ = false;
+    }
     if (chunk.first == in_message_) return "chunk: `first` is wrong";
     if (chunk.first) {
         message_size_ = 0;

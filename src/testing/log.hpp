@@ -75,7 +75,7 @@ private:
 
     bool switched_ = false;  ///< The open connection took the place of another.
     bool in_message_ = false;
-    bool may_cut_ = false;
+    unsigned cuts_left_ = 0;  ///< Messages that may stay incomplete, one a connection whose place was taken.
     std::size_t message_size_ = 0;
     std::uint64_t frame_offset_ = 0;
     std::uint64_t frame_length_ = 0;

@@ -14,8 +14,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // The first byte is for the world's own randomness, the rest for the plan.
     if (size == 0) return 0;
     const std::string_view choices(reinterpret_cast<const char*>(data) + 1, size - 1);
-    tern::sim::RandomLife life(data[0], false, choices);
+    static const bool shows = std::getenv("TERN_FUZZ_TRACE") != nullptr;
+    tern::sim::RandomLife life(data[0], shows, choices);
     life.run();
+    if (shows) {
+        const std::string text = life.trace_text();
+        std::fwrite(text.data(), 1, text.size(), stderr);  // there may be zeros in it
+    }
     if (const std::string complaints = life.complaints(); !complaints.empty()) {
         std::fprintf(stderr, "%s", complaints.c_str());
         std::abort();

@@ -175,7 +175,7 @@ def measure(arguments):
         chosen = [each for each in chosen if "10,000" not in each.name]
     results = []
     data = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {cpu_name()}, Linux {platform.release().split("-")[0]}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {cpu_name()}, Linux {platform.release().partition('-')[0]}",
         "rounds": rounds,
         "seconds": bench.seconds,
         "rows": results,

@@ -413,7 +413,10 @@ std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
         return enqueue(outgoing.opcode(), outgoing.payload(), options);
     }
     const std::uint64_t number = number_for(options);
-    if (keeps() && !keep_copy(outgoing.opcode(), outgoing.payload(), options, number)) return Errc::send_queue_full;
+    if (keeps() && !keep_copy(outgoing.opcode(), outgoing.payload(), options, number)) {
+        link_.session().starve();
+        return Errc::send_queue_full;
+    }
     if (const std::error_code error = link_.session().send(outgoing, number)) {
         if (keeps()) static_cast<void>(backlog_->on_sent(number));
         return error;

@@ -85,6 +85,8 @@ public:
     }
     /// The last message, or part of one, was refused because of the ceiling for the client's memory.
     [[nodiscard]] bool starving() const noexcept { return starving_; }
+    /// There was no memory for something beside the message; `settle` gives back what is only kept.
+    void starve() noexcept { starved_ = limited_; }
     /// `settle` has something to tell that came of sending, or to give back.
     [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
 

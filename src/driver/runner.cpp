@@ -679,7 +679,7 @@ void Runner::end_writing(Stream& stream, const std::error_code& error) {
 }
 
 void Runner::read_soon(StreamId id) {
-    engine_->post([self = shared_from_this(), id] { self->on_readable(id); });
+    patiently([&] { engine_->post([self = shared_from_this(), id] { self->on_readable(id); }); });
 }
 
 /// Everything that has arrived is taken. Memory is asked for when more has come, so that a client that waits has none.

@@ -172,8 +172,9 @@ Behaviour RandomLife::draw_behaviour() {
 std::string RandomLife::some_payload(unsigned opcode, std::size_t limit) {
     const std::size_t most =
         random_.chance(0.1) ? limit : std::min<std::size_t>(limit, random_.chance(0.3) ? 5000 : 200);
-    const std::size_t size =
-        std::min(random_.between(0, most), random_.chance(0.9) ? std::size_t{brief_ ? 2'000u : 20'000u} : no_limit);
+    const std::size_t wanted = random_.between(0, most);
+    const std::size_t ceiling = random_.chance(0.9) ? std::size_t{brief_ ? 2'000u : 20'000u} : no_limit;
+    const std::size_t size = std::min(wanted, ceiling);
     if (opcode == opcode::binary) return random_.bytes(size);
     const char* characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
     std::string some;
@@ -268,8 +269,10 @@ void RandomLife::server_acts(Peer& peer) {
     if (luck < 500) {
         const unsigned opcode = random_.chance(0.5) ? opcode::text : opcode::binary;
         const std::size_t limit = config_.limits.max_message_size + (random_.chance(0.005) ? 1000u : 0u);
-        peer.send_message(opcode, some_payload(opcode, limit),
-                          random_.chance(0.5) ? no_limit : random_.between(1, 2000));
+        // One after the other: compilers differ in the order of arguments, and a seed is to be the same life for all.
+        const std::string payload = some_payload(opcode, limit);
+        const std::size_t fragment = random_.chance(0.5) ? no_limit : random_.between(1, 2000);
+        peer.send_message(opcode, payload, fragment);
     } else if (luck < 700) {
         if (!peer.close_sent) peer.send(ping_frame(random_.bytes(random_.between(0, 125))));
     } else if (luck < 750) {

@@ -313,6 +313,29 @@ TEST(ClientCoreQueue, ACopyForWhichThereIsNoMemoryRefusesTheMessage) {
     EXPECT_EQ(client->send_queued(), 0u);
 }
 
+TEST(ClientCoreQueue, ACopyGetsMemoryThatWasOnlyKept) {
+    Config config = queueing({.max_bytes = 100'000});
+    config.receive_buffer = 4096;
+    config.limits.max_head_size = 4096;
+    config.limits.max_error_body = 1024;
+    config.limits.max_memory = 46'000;
+    Sending client(config);
+    client.open();
+    // What a message was put together in is kept for the next one.
+    const std::string half(14'000, 'a');
+    client.core.receive(wire::fragment(wire::text, half));
+    client.core.receive(wire::frame(wire::continuation, half));
+    client.core.take();
+    const std::string text(16'000, 'x');
+    std::error_code error = client->send(Opcode::text, as_bytes(text));
+    EXPECT_EQ(error, Errc::send_queue_full);
+    for (int tries = 0; error && tries < 3; ++tries) {
+        client.core.take();
+        error = client->send(Opcode::text, as_bytes(text));
+    }
+    EXPECT_FALSE(error) << "refused for ever";
+}
+
 // --- while one connection takes the place of another ---------------------------------------------------------------
 
 /// The first connection has messages left that nobody takes, and the second is there.

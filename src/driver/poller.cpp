@@ -33,16 +33,18 @@ int timeout_until(TimePoint deadline) {
 class Poller::Registration final : public Watch {
 public:
     Registration(Poller& poller, std::shared_ptr<Watcher> watcher, StreamId id)
-        : poller_(poller), place_(poller.place_for(std::move(watcher), id)) {}
+        : poller_(poller), place_(poller.place_for(std::move(watcher), id)), slot_(poller.slots_[place_]) {}
     ~Registration() override { poller_.forget(place_); }
 
     void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
-    void wait_writable() override { poller_.wait_writable(place_); }
+    /// The caller tries once more afterwards, so that no edge is missed. Any thread, so not by way of the list of places.
+    void wait_writable() override { slot_.wants_write.store(true); }
     [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 
 private:
     Poller& poller_;
     const std::uint32_t place_;
+    Slot& slot_;
 };
 
 std::error_code Poller::open() {
@@ -133,9 +135,6 @@ void Poller::wait_readable(std::uint32_t place, bool exhausted) {
     slot.wants_read = true;
     if (!exhausted || slot.readable || slot.ended) make_ready(place);
 }
-
-/// The caller tries once more afterwards, so that no edge is missed.
-void Poller::wait_writable(std::uint32_t place) noexcept { slots_[place].wants_write.store(true); }
 
 void Poller::make_ready(std::uint32_t place) {
     if (!std::exchange(slots_[place].ready, true)) ready_.push_back(place);

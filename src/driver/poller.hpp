@@ -69,7 +69,6 @@ private:
 
     [[nodiscard]] std::uint32_t place_for(std::shared_ptr<Watcher> watcher, StreamId id);
     void wait_readable(std::uint32_t place, bool exhausted);
-    void wait_writable(std::uint32_t place) noexcept;
     void forget(std::uint32_t place) noexcept;
     void make_ready(std::uint32_t place);
     void take(int timeout);
@@ -78,7 +77,7 @@ private:
 
     Descriptor epoll_;
     Descriptor bell_;  ///< An eventfd.
-    // Places stay where they are: other threads may be about to want to write.
+    // Slots stay where they are, because other threads may be about to want to write.
     std::deque<Slot> slots_;
     std::vector<std::uint32_t> free_;
     std::size_t watched_ = 0;

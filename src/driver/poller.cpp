@@ -37,7 +37,8 @@ public:
     ~Registration() override { poller_.forget(place_); }
 
     void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
-    /// The caller tries once more afterwards, so that no edge is missed. Any thread, so not by way of the list of places.
+    /// The caller tries once more afterwards, so that no edge is missed. Any thread, so not by way of the list of
+    /// places.
     void wait_writable() override { slot_.wants_write.store(true); }
     [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 

@@ -105,31 +105,20 @@ private:
 
     /// Takes a whole frame from the front.
     bool frame() {
-        if (plain_.size() < 2) return false;
-        const auto at = [this](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(plain_[i])); };
-        const std::size_t short_size = at(1) & 127u;
-        const std::size_t head = short_size == 127 ? 10 : short_size == 126 ? 4 : 2;
-        if (plain_.size() < head + 4) return false;
-        std::size_t size = head == 2 ? short_size : 0;
-        for (std::size_t i = 2; i < head; ++i) size = size << 8u | at(i);
-        if (plain_.size() < head + 4 + size) return false;
-        const std::string key = plain_.substr(head, 4);
-        std::string payload = plain_.substr(head + 4, size);
-        for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>(payload[i] ^ key[i % 4]);
-        const unsigned opcode = at(0) & 15u;
-        const unsigned rsv = at(0) >> 4u & 7u;
-        const bool fin = (at(0) & 128u) != 0;
-        plain_.erase(0, head + 4 + size);
-        if (payload == TunnelServer::drop) {
+        const auto read = interop::take_frame(plain_);
+        if (!read) return false;
+        if (read->payload == TunnelServer::drop) {
             gone_ = true;
             return false;
         }
-        if (opcode != 10) tls_->write(interop::frame(opcode == 9 ? 10 : opcode, payload, fin, rsv));
-        if (opcode == 8) {
+        if (read->opcode != 10) {
+            tls_->write(interop::frame(read->opcode == 9 ? 10 : read->opcode, read->payload, read->fin, read->rsv));
+        }
+        if (read->opcode == 8) {
             tls_->close_notify();
             ends_ = true;
         }
-        return opcode != 8;
+        return read->opcode != 8;
     }
 
     int descriptor_;

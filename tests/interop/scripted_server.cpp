@@ -56,6 +56,29 @@ std::string frame(unsigned opcode, std::string_view payload, bool fin, unsigned 
     return bytes.append(payload);
 }
 
+std::optional<ClientFrame> take_frame(std::string& bytes) {
+    if (bytes.size() < 2) return std::nullopt;
+    ClientFrame read;
+    read.fin = (byte_at(bytes, 0) & 0x80u) != 0;
+    read.rsv = byte_at(bytes, 0) >> 4u & 7u;
+    read.opcode = byte_at(bytes, 0) & 15u;
+    read.masked = (byte_at(bytes, 1) & 0x80u) != 0;
+    std::uint64_t length = byte_at(bytes, 1) & 0x7fu;
+    const std::size_t extended = length == 126 ? 2 : length == 127 ? 8 : 0;
+    const std::size_t header = 2 + extended + (read.masked ? 4 : 0);
+    if (bytes.size() < header) return std::nullopt;
+    if (extended != 0) length = from_big_endian(std::string_view(bytes).substr(2, extended));
+    read.minimal = extended == 0 || (extended == 2 ? length > 125 : length > 0xffff);
+    if (read.masked) read.key = bytes.substr(2 + extended, 4);
+    if (bytes.size() < header + length) return std::nullopt;
+    read.payload = bytes.substr(header, length);
+    bytes.erase(0, header + length);
+    for (std::size_t i = 0; read.masked && i < read.payload.size(); ++i) {
+        read.payload[i] = static_cast<char>(read.payload[i] ^ read.key[i % 4]);
+    }
+    return read;
+}
+
 std::string close_frame(unsigned code, std::string_view reason) { return frame(8, big_endian(code, 2).append(reason)); }
 
 // --- Peer ----------------------------------------------------------------------------------------------------------
@@ -115,32 +138,10 @@ bool Peer::upgrade() {
 }
 
 std::optional<ClientFrame> Peer::read_frame() {
-    const auto need = [this](std::size_t size) {
-        while (in_.size() < size) {
-            if (!fill()) return false;
-        }
-        return true;
-    };
-    if (!need(2)) return std::nullopt;
-    ClientFrame read;
-    read.fin = (byte_at(in_, 0) & 0x80u) != 0;
-    read.rsv = byte_at(in_, 0) >> 4u & 7u;
-    read.opcode = byte_at(in_, 0) & 15u;
-    read.masked = (byte_at(in_, 1) & 0x80u) != 0;
-    std::uint64_t length = byte_at(in_, 1) & 0x7fu;
-    const std::size_t extended = length == 126 ? 2 : length == 127 ? 8 : 0;
-    const std::size_t header = 2 + extended + (read.masked ? 4 : 0);
-    if (!need(header)) return std::nullopt;
-    if (extended != 0) length = from_big_endian(std::string_view(in_).substr(2, extended));
-    read.minimal = extended == 0 || (extended == 2 ? length > 125 : length > 0xffff);
-    if (read.masked) read.key = in_.substr(2 + extended, 4);
-    if (!need(header + length)) return std::nullopt;
-    read.payload = in_.substr(header, length);
-    in_.erase(0, header + length);
-    for (std::size_t i = 0; read.masked && i < read.payload.size(); ++i) {
-        read.payload[i] = static_cast<char>(read.payload[i] ^ read.key[i % 4]);
+    for (;;) {
+        if (auto read = take_frame(in_)) return read;
+        if (!fill()) return std::nullopt;
     }
-    return read;
 }
 
 void Peer::drain() {

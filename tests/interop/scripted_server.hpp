@@ -30,6 +30,8 @@ struct ClientFrame {
 
 /// A frame as a server writes it, or as no server should.
 std::string frame(unsigned opcode, std::string_view payload, bool fin = true, unsigned rsv = 0);
+/// Takes a whole frame from the front, off its mask. Nothing: it is not all there yet.
+std::optional<ClientFrame> take_frame(std::string& bytes);
 std::string close_frame(unsigned code, std::string_view reason = {});
 
 /// One connection, seen from the server's side. Reading gives up after ten seconds, so that no script outlives its

@@ -136,33 +136,16 @@ private:
 
     /// Takes a whole frame from the front. Messages are compressed on their own, so they go back as they came.
     bool frame() {
-        if (plain_.size() < 2) return false;
-        const auto at = [this](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(plain_[i])); };
-        std::size_t head = 2;
-        std::size_t size = at(1) & 127u;
-        if (size == 126) head = 4;
-        if (size == 127) head = 10;
-        if (plain_.size() < head + 4) return false;
-        if (head > 2) {
-            size = 0;
-            for (std::size_t i = 2; i < head; ++i) size = size << 8u | at(i);
-        }
-        if (plain_.size() < head + 4 + size) return false;
-        const std::string key = plain_.substr(head, 4);
-        std::string payload = plain_.substr(head + 4, size);
-        for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>(payload[i] ^ key[i % 4]);
-        const unsigned opcode = at(0) & 15u;
-        const unsigned rsv = at(0) >> 4u & 7u;
-        const bool fin = (at(0) & 128u) != 0;
-        plain_.erase(0, head + 4 + size);
-        if (opcode == 8) {
-            send(interop::frame(8, payload));
+        const auto read = interop::take_frame(plain_);
+        if (!read) return false;
+        if (read->opcode == 8) {
+            send(interop::frame(8, read->payload));
             ends_ = true;
             return false;
         }
-        if (opcode == 10) return true;
-        send(interop::frame(opcode == 9 ? 10 : opcode, payload, fin, rsv));
-        if (opcode < 8 && fin && messages_left_-- == 0) make_trouble();
+        if (read->opcode == 10) return true;
+        send(interop::frame(read->opcode == 9 ? 10 : read->opcode, read->payload, read->fin, read->rsv));
+        if (read->opcode < 8 && read->fin && messages_left_-- == 0) make_trouble();
         return true;
     }
 

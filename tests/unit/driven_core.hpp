@@ -13,6 +13,14 @@
 
 namespace tern {
 
+/// No pings, and the same wait before each further attempt.
+inline Config foreseeable(Config config) {
+    config.url = "ws://host.example/";
+    config.keepalive.interval = std::chrono::milliseconds(0);
+    config.reconnect.min_delay = config.reconnect.max_delay = std::chrono::milliseconds(300);
+    return config;
+}
+
 class DrivenCore {
 public:
     explicit DrivenCore(Config config, Crypto& crypto = default_crypto())

@@ -22,7 +22,7 @@ using Lines = std::vector<std::string>;
 /// A client that keeps trying, with a fixed delay.
 class Sending {
 public:
-    explicit Sending(Config config = {}) : core(settings(std::move(config))) {
+    explicit Sending(Config config = {}) : core(foreseeable(std::move(config))) {
         EXPECT_FALSE(core.start(StartMode::keep_trying));
     }
     ClientCore* operator->() { return &*core; }
@@ -69,17 +69,18 @@ public:
 
     DrivenCore core;
     std::string wire;
-
-private:
-    static Config settings(Config config) {
-        config.url = "ws://host.example/";
-        config.keepalive.interval = 0ms;
-        config.reconnect.min_delay = config.reconnect.max_delay = 300ms;
-        return config;
-    }
 };
 
 Config queueing(OfflineQueue queue) { return {.offline_queue = queue}; }
+
+Config with_little_memory(std::size_t max_memory) {
+    Config config = queueing({.max_bytes = 100'000});
+    config.receive_buffer = 4096;
+    config.limits.max_head_size = 4096;
+    config.limits.max_error_body = 1024;
+    config.limits.max_memory = max_memory;
+    return config;
+}
 
 // --- fates ---------------------------------------------------------------------------------------------------------
 
@@ -293,12 +294,7 @@ TEST(ClientCoreQueue, GoesToTheConnectionAsThereIsRoom) {
 }
 
 TEST(ClientCoreQueue, ACopyForWhichThereIsNoMemoryRefusesTheMessage) {
-    Config config = queueing({.max_bytes = 100'000});
-    config.receive_buffer = 4096;
-    config.limits.max_head_size = 4096;
-    config.limits.max_error_body = 1024;
-    config.limits.max_memory = 40'000;
-    Sending client(config);
+    Sending client(with_little_memory(40'000));
     client.open();
     std::uint64_t number = 0;
     const std::string large(30'000, 'x');
@@ -314,12 +310,7 @@ TEST(ClientCoreQueue, ACopyForWhichThereIsNoMemoryRefusesTheMessage) {
 }
 
 TEST(ClientCoreQueue, ACopyGetsMemoryThatWasOnlyKept) {
-    Config config = queueing({.max_bytes = 100'000});
-    config.receive_buffer = 4096;
-    config.limits.max_head_size = 4096;
-    config.limits.max_error_body = 1024;
-    config.limits.max_memory = 46'000;
-    Sending client(config);
+    Sending client(with_little_memory(46'000));
     client.open();
     // What a message was put together in is kept for the next one.
     const std::string half(14'000, 'a');

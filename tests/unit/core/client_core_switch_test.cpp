@@ -36,7 +36,7 @@ public:
 /// A client with an open connection, `first`, and what is asked of the network for others.
 class Switching {
 public:
-    explicit Switching(Config config = {}) : core(settings(std::move(config)), dice) {
+    explicit Switching(Config config = {}) : core(foreseeable(std::move(config)), dice) {
         EXPECT_FALSE(core.start(StartMode::keep_trying));
         connect_and_open();
         first = core.stream();
@@ -85,14 +85,6 @@ public:
     Dice dice;
     DrivenCore core;
     StreamId first = 0;
-
-private:
-    static Config settings(Config config) {
-        config.url = "ws://host.example/";
-        config.keepalive.interval = 0ms;
-        config.reconnect.min_delay = config.reconnect.max_delay = 300ms;
-        return config;
-    }
 };
 
 const std::string bye = wire::frame(wire::close, wire::close_body(1000));

@@ -288,8 +288,8 @@ TEST(Defect8, ASendWithoutRoomReturnsMinusOneAndTheConnectionStays) {
 
 TEST(Defect8, AlsoInsideAHandler) {
     ScriptedServer server(deaf);
-    Recorder client(server.url());
     std::promise<int> outcome;
+    Recorder client(server.url());
     client.also = [&](const Seen& seen) {
         if (seen.id != WEBSOCKET_EVENT_CONNECTED) return;
         const std::string data(1u << 20u, 'x');
@@ -584,8 +584,8 @@ TEST(Promise, WithDisablePingpongDisconPingsGoOutAndNothingElse) {
 
 TEST(Trap, NobodyIsConnectedInsideErrorDisconnectedAndFinish) {
     ScriptedServer server([](Peer& peer) { peer.upgrade(); });
-    Recorder client(server.url());
     std::atomic<int> asked = 0;
+    Recorder client(server.url());
     client.also = [&](const Seen& seen) {
         if (seen.id == WEBSOCKET_EVENT_CONNECTED) return;
         ++asked;

@@ -98,7 +98,8 @@ public:
     [[nodiscard]] std::size_t count(std::int32_t id) const { return of(id).size(); }
 
     esp_websocket_client_handle_t handle = nullptr;
-    /// Called inside the handler, after the event was written down.
+    /// Called inside the handler, after the event was written down. What it refers to has to be declared before the
+    /// recorder: the client whose end comes with the recorder still has events to tell.
     std::function<void(const Seen&)> also;
 
 private:

@@ -104,10 +104,10 @@ TEST_P(Interop, EchoesOfAllSizes) {
 TEST_P(Interop, EchoesArriveAsChunks) {
     Config chunked = config();
     chunked.delivery = Delivery::chunks;
-    Client client{chunked};
     const std::string sent = bytes_of(3u << 20u);
     std::string received;
     std::promise<bool> ended;
+    Client client{chunked};
     static_cast<void>(client.on_open([&](const Handshake&) { static_cast<void>(client.send_binary(as_bytes(sent))); }));
     static_cast<void>(client.on_chunk([&](const ChunkView& chunk) {
         EXPECT_EQ(chunk.first, received.empty());

@@ -514,8 +514,8 @@ TEST(Preparing, EachAttemptHasAFreshToken) {
 
 TEST(Preparing, TheAnswerMayComeLaterFromAnyThread) {
     ScriptedServer server(echo);
-    Client client{short_config("ws://not-this-one.test/")};
     std::promise<PendingAttempt> asked;
+    Client client{short_config("ws://not-this-one.test/")};
     ASSERT_FALSE(client.before_attempt([&](PendingAttempt pending) { asked.set_value(std::move(pending)); }));
     std::thread answering([&] {
         PendingAttempt pending = asked.get_future().get();
@@ -545,8 +545,8 @@ TEST(Preparing, WhoThrowsOrLetsGoOrSaysNoFailsTheAttempt) {
         EXPECT_NE(error.message().find(why), std::string::npos) << error.message();
         EXPECT_EQ(error.phase, Phase::prepare);
     }
-    Client client{short_config("ws://127.0.0.1:1/")};
     std::promise<std::string> told;
+    Client client{short_config("ws://127.0.0.1:1/")};
     ASSERT_FALSE(client.before_attempt([](Attempt&) { throw std::runtime_error("no vault"); }));
     ASSERT_FALSE(client.on_error([&](const Error& error, bool is_final) {
         if (!is_final) told.set_value(error.message());

@@ -60,8 +60,8 @@ protected:
     }
     /// Connects, sends something there and back, and returns where that was.
     static std::string peer_of(const Config& config, std::size_t size = 5) {
-        Client client{config};
         std::string peer;
+        Client client{config};
         static_cast<void>(client.on_open([&](const Handshake& handshake) { peer = handshake.peer; }));
         const Error error = client.connect();
         EXPECT_FALSE(error) << error.message();

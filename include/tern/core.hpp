@@ -314,6 +314,9 @@ public:
     void tx_consume(StreamId id, std::size_t n);
     /// `settle` would make events, move the deadline or make room because of what was sent, or was not. Group `send`.
     [[nodiscard]] bool needs_settle() const noexcept;
+    /// There was no event left, but that all are taken has consequences: what was received is wrong, or the connection
+    /// has ended and they were its last. Then call `settle` once more, and look for events.
+    [[nodiscard]] bool unsettled() const noexcept;
     /// When `on_timeout` is to be called; empty: nothing is waited for.
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
 

@@ -176,6 +176,7 @@ public:
     std::size_t tx(StreamId id, std::span<Bytes> out);
     void tx_consume(StreamId id, std::size_t n);
     bool needs_settle() const noexcept;
+    bool unsettled() const noexcept;
     std::optional<TimePoint> deadline() const noexcept;
 
     std::size_t send_queued() const noexcept;
@@ -753,6 +754,11 @@ bool ClientCore::Impl::needs_settle() const noexcept {
            (backlog_ != nullptr && backlog_->needs_settle());
 }
 
+bool ClientCore::Impl::unsettled() const noexcept {
+    const auto is = [](const Link& link) { return link && link.connection->unsettled(); };
+    return lacks_memory() || is(link_) || is(old_);
+}
+
 std::optional<TimePoint> ClientCore::Impl::deadline() const noexcept {
     if (lacks_memory()) return TimePoint();  // long ago
     std::optional<TimePoint> next = timers_.next();
@@ -1322,6 +1328,7 @@ void ClientCore::tx_consume(StreamId id, std::size_t n) {
     sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
 }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
+bool ClientCore::unsettled() const noexcept { return impl_->unsettled(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }
 std::size_t ClientCore::send_queued() const noexcept { return impl_->send_queued(); }
 State ClientCore::state() const noexcept { return impl_->state(); }

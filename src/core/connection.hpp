@@ -81,6 +81,11 @@ public:
 
     /// Something could not be encrypted, and `settle` has not been told yet. Group `send`.
     [[nodiscard]] bool needs_settle() const noexcept { return stage_ == Stage::session && error_ && !end_; }
+    /// That the last event has been taken has consequences. For callers of `settle`.
+    [[nodiscard]] bool unsettled() const noexcept {
+        if (stage_ != Stage::session) return false;
+        return session_->unsettled() || (drained_ && (end_ || session_->ended()));
+    }
 
     /// Nothing that was received waits to be taken.
     [[nodiscard]] bool drained() const noexcept { return drained_; }

@@ -89,6 +89,10 @@ public:
     void starve() noexcept { starved_ = limited_; }
     /// `settle` has something to tell that came of sending, or to give back.
     [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
+    /// `settle` has not seen yet that what was received is wrong. For callers of `settle`.
+    [[nodiscard]] bool unsettled() const noexcept {
+        return reader_failed_ && (state_ == State::open || state_ == State::closing);
+    }
 
     // --- both halves -----------------------------------------------------------------------------------------------
 

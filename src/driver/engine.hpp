@@ -30,7 +30,8 @@ public:
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
     virtual void on_readable(StreamId id) = 0;
-    virtual void on_writable(StreamId id) = 0;
+    /// `sound`: the system says that nothing is wrong with it; otherwise that is not known.
+    virtual void on_writable(StreamId id, bool sound) = 0;
 
 protected:
     ~Watcher() = default;
@@ -50,6 +51,9 @@ public:
     /// `Watcher::on_writable` when there is room, or the connection stands or has failed. Any thread, under the
     /// runner's lock. It may be ready already, so the caller tries once more.
     virtual void wait_writable() = 0;
+    /// The peer has ended, and what was before the end had arrived when `on_readable` was called: a read that has not
+    /// filled all of its room has got the last of it. On the loop's thread.
+    [[nodiscard]] virtual bool ended() const noexcept = 0;
 };
 
 /// For what wakes a loop, which must not get lost: it is little, and when there is no memory for it, it is asked for

@@ -26,13 +26,19 @@ public:
         descriptor_.assign(descriptor, error);
         return error;
     }
-    void wait_readable(bool) override { wait(stream_descriptor::wait_read, &Watcher::on_readable); }
-    void wait_writable() override { wait(stream_descriptor::wait_write, &Watcher::on_writable); }
+    void wait_readable(bool) override {
+        wait(stream_descriptor::wait_read, [](Watcher& watcher, StreamId id) { watcher.on_readable(id); });
+    }
+    void wait_writable() override {
+        wait(stream_descriptor::wait_write, [](Watcher& watcher, StreamId id) { watcher.on_writable(id, false); });
+    }
+    [[nodiscard]] bool ended() const noexcept override { return false; }
 
 private:
-    void wait(stream_descriptor::wait_type what, void (Watcher::*tell)(StreamId)) {
+    template <class Tell>
+    void wait(stream_descriptor::wait_type what, const Tell& tell) {
         descriptor_.async_wait(what, [watcher = watcher_.lock(), id = id_, tell](const std::error_code& error) {
-            if (error != asio::error::operation_aborted) (watcher.get()->*tell)(id);
+            if (error != asio::error::operation_aborted) tell(*watcher, id);
         });
     }
 

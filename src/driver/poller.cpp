@@ -40,6 +40,7 @@ public:
     /// The caller tries once more afterwards, so that no edge is missed. Any thread, so not by way of the list of
     /// places.
     void wait_writable() override { slot_.wants_write.store(true); }
+    [[nodiscard]] bool ended() const noexcept override { return slot_.ended_well; }
     [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 
 private:
@@ -98,7 +99,7 @@ std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Watcher> watcher, StreamId 
     auto registration = std::make_unique<Registration>(*this, std::move(watcher), id);
     const std::uint32_t place = registration->place();
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
     event.data.u64 = std::uint64_t{slots_[place].generation} << 32u | place;
     if (epoll_ctl(epoll_.number(), EPOLL_CTL_ADD, descriptor, &event) != 0) return nullptr;
     return registration;
@@ -115,7 +116,7 @@ std::uint32_t Poller::place_for(std::shared_ptr<Watcher> watcher, StreamId id) {
     Slot& slot = slots_[place];
     slot.watcher = std::move(watcher);
     slot.id = id;
-    slot.wants_read = slot.readable = slot.ended = false;
+    slot.wants_read = slot.readable = slot.ended = slot.ended_well = false;
     slot.wants_write.store(false, std::memory_order_relaxed);
     ++watched_;
     return place;
@@ -184,13 +185,18 @@ void Poller::on_event(std::uint64_t key, std::uint32_t events) {
     Slot& slot = slots_[place];
     const auto is_this = [&] { return slot.watcher != nullptr && slot.generation == key >> 32u; };
     if (!is_this()) return;
-    constexpr std::uint32_t end = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-    if ((events & end) != 0) slot.ended = true;
+    constexpr std::uint32_t broken = EPOLLHUP | EPOLLERR;
+    constexpr std::uint32_t end = EPOLLRDHUP | broken;
+    if ((events & end) != 0) {
+        slot.ended = true;
+        // A read stops short in front of urgent data, though nobody sends any.
+        slot.ended_well = (events & (broken | EPOLLPRI)) == 0;
+    }
     if ((events & (EPOLLIN | end)) != 0) slot.readable = true;
     if ((events & (EPOLLOUT | end)) != 0 && slot.wants_write.load(std::memory_order_relaxed) &&
         slot.wants_write.exchange(false)) {
         const std::shared_ptr<Watcher> watcher = slot.watcher;
-        watcher->on_writable(slot.id);
+        watcher->on_writable(slot.id, (events & broken) == 0);
         if (!is_this()) return;
     }
     if (slot.readable && slot.wants_read) read(slot);

@@ -61,9 +61,10 @@ private:
         StreamId id = 0;
         std::uint32_t generation = 0;  ///< An event may have been under way when its socket was closed.
         bool wants_read = false;
-        bool readable = false;  ///< An edge came when nobody was waiting.
-        bool ended = false;     ///< By the peer or an error: no further edge comes.
-        bool ready = false;     ///< Is in `ready_`.
+        bool readable = false;    ///< An edge came when nobody was waiting.
+        bool ended = false;       ///< By the peer or an error: no further edge comes.
+        bool ended_well = false;  ///< By the peer, and nothing is in front of that but what a read gets.
+        bool ready = false;       ///< Is in `ready_`.
         std::atomic<bool> wants_write = false;
     };
 

@@ -399,8 +399,7 @@ void Runner::run_out_of_memory() {
 /// Until nothing more happens by itself.
 Runner::Taken Runner::run() {
     Taken taken = Taken::some;
-    // A failure of what was received makes no event before it is settled, hence twice at least.
-    for (int round = 0; round < 2 || taken == Taken::some; ++round) {
+    while (taken == Taken::some) {
         bool stopping = false;
         {
             const Lock lock(mutex_);
@@ -421,7 +420,12 @@ Runner::Taken Runner::run() {
 }
 
 void Runner::rest(Taken taken) {
-    const Lock lock(mutex_);
+    Lock lock(mutex_);
+    while (taken == Taken::nothing && core_.unsettled()) {
+        lock.unlock();
+        taken = run();
+        lock.lock();
+    }
     in_handler_ = false;
     if (taken == Taken::nothing) start_reading();
     arm_timer();
@@ -640,7 +644,7 @@ bool Runner::flush(Stream& stream, bool forced) {
     }
 }
 
-void Runner::on_writable(StreamId id) {
+void Runner::on_writable(StreamId id, bool sound) {
     bool connecting = false;
     std::error_code error;
     {
@@ -650,7 +654,7 @@ void Runner::on_writable(StreamId id) {
         stream->waiting_to_write = false;
         connecting = std::exchange(stream->connecting, false);
         if (connecting) {
-            error = connect_result(stream->socket);
+            if (!sound) error = connect_result(stream->socket);
         } else {
             flush();
         }
@@ -716,6 +720,10 @@ Runner::Got Runner::read(StreamId id) {
         if (stream == nullptr || !stream->connected) return Got::something;
         stream->reading = false;
         stream->exhausted = false;
+        if (stream->at_end) {
+            end_reading(*stream, {}, clock_now());
+            return Got::something;
+        }
         space = core_.rx_space(id);
         stream->no_room = space.empty();
         if (space.empty()) return Got::something;
@@ -729,6 +737,7 @@ Runner::Got Runner::read(StreamId id) {
     stream->exhausted = size < space.size();
     if (size != 0) {
         stream->in_vain = false;
+        stream->at_end = stream->exhausted && stream->watch->ended();
         note_activity();
         return stream->exhausted ? Got::something : Got::more;
     }

@@ -75,7 +75,7 @@ public:
 
     // For the engine, on the loop's thread.
     void on_readable(StreamId id) override;
-    void on_writable(StreamId id) override;
+    void on_writable(StreamId id, bool sound) override;
     void on_deadline();
     /// False: it is still busy, and has to be asked again.
     bool trim_if_quiet();
@@ -117,6 +117,7 @@ private:
         bool reading = false;   ///< Somebody will look after what can be read.
         bool exhausted = true;  ///< The last read got all there was.
         bool in_vain = false;   ///< The last read got nothing.
+        bool at_end = false;    ///< The last read got all there will ever be.
         bool no_room = false;   ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
         bool write_failed = false;  ///< What the peer said last is read yet, and then this is the end.

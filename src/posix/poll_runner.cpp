@@ -256,8 +256,7 @@ void PollRunner::wake() noexcept { lookups_->wake(); }
 /// The pump of tern/core.hpp. What the handler calls is done by the pump that called the handler.
 void PollRunner::pump() {
     if (std::exchange(pumping_, true)) return;
-    bool again = true;
-    for (int round = 0; round < 2 || again; ++round) {
+    for (bool again = true; again || core_.unsettled();) {
         core_.settle(clock_now());
         for (Stream& stream : streams_) write(stream);
         for (Stream& stream : streams_) {

@@ -216,7 +216,7 @@ void Client::pump() {
         step("settle");
         progress |= run_commands();
         progress |= take_events();
-        dirty_ = dirty_ || progress || turn == 0;  // what was received last may have made no event
+        dirty_ = dirty_ || progress || (at_rest() && core_.unsettled());
     }
     check_waiting();
     spurious_calls();

@@ -236,8 +236,8 @@ void Ledger::judge_receiving(const std::vector<Entry>& log) {
         if (entry.kind == Kind::open || entry.kind == Kind::switched) {
             const bool keeps = entry.kind == Kind::switched;
             if (!keeps) cut();
-            explained = !unfinished.empty() &&
-                        messages.any([&](const Message& message) { return message.payload.starts_with(unfinished); });
+            const auto begins = [&](const Message& message) { return message.payload.starts_with(unfinished); };
+            explained = !unfinished.empty() && (explained || messages.any(begins));
             const Peer& peer = *opened_[connection++].peer;
             messages.open(&peer.sent, keeps);
             pings.open(&peer.pings_sent, keeps);

@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace tern::driver {
@@ -21,10 +23,10 @@ using namespace std::chrono_literals;
 
 TimePoint soon() { return std::chrono::steady_clock::now() + 5s; }
 
-/// Notes what it is told; "r1" is readable, "w1" writable.
+/// Notes what it is told; "r1" is readable, "w1" writable, "x1" the same with something wrong.
 struct Notes final : Watcher {
     void on_readable(StreamId id) override { told.push_back("r" + std::to_string(id)); }
-    void on_writable(StreamId id) override { told.push_back("w" + std::to_string(id)); }
+    void on_writable(StreamId id, bool sound) override { told.push_back((sound ? "w" : "x") + std::to_string(id)); }
     std::vector<std::string> told;
 };
 
@@ -53,6 +55,31 @@ struct Pair {
     }
     Descriptor ours;
     Descriptor theirs;
+};
+
+sockaddr_in loopback(in_port_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = port;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+/// The same by TCP.
+struct TcpPair : Pair {
+    TcpPair() {
+        const Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address = loopback(0);
+        socklen_t size = sizeof(address);
+        auto* const generic = reinterpret_cast<sockaddr*>(&address);
+        EXPECT_EQ(bind(listener.number(), generic, size), 0);
+        EXPECT_EQ(listen(listener.number(), 1), 0);
+        EXPECT_EQ(getsockname(listener.number(), generic, &size), 0);
+        ours = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(connect(ours.number(), generic, size), 0);
+        theirs = Descriptor(accept(listener.number(), nullptr, nullptr));
+        EXPECT_EQ(fcntl(ours.number(), F_SETFL, O_NONBLOCK), 0);
+    }
 };
 
 class PollerTest : public testing::Test {
@@ -119,6 +146,68 @@ TEST_F(PollerTest, AnEndThatCameWithBytesIsToldAgain) {
     EXPECT_EQ(turn(), Told{"r1"});
 }
 
+TEST_F(PollerTest, ItIsKnownThatTheLastBytesAreTheLast) {
+    TcpPair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    pair.send("more");
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_FALSE(one->ended());
+    EXPECT_EQ(pair.receive(), "more");
+    one->wait_readable(true);
+    pair.send("last");
+    EXPECT_EQ(shutdown(pair.theirs.number(), SHUT_WR), 0);
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_TRUE(one->ended());
+    EXPECT_EQ(pair.receive(), "last");
+}
+
+TEST_F(PollerTest, UrgentDataIsNoEnd) {
+    TcpPair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    pair.send("before");
+    EXPECT_EQ(send(pair.theirs.number(), "!", 1, MSG_OOB), 1);
+    pair.send("behind");
+    EXPECT_EQ(shutdown(pair.theirs.number(), SHUT_WR), 0);
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_EQ(pair.receive(), "before");
+    EXPECT_FALSE(one->ended());
+    one->wait_readable(true);
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_EQ(pair.receive(), "behind");
+}
+
+TEST_F(PollerTest, AResetIsNoEnd) {
+    TcpPair pair;
+    const auto one = watch(1, pair);
+    one->wait_readable(true);
+    pair.send("lost");
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    EXPECT_EQ(setsockopt(pair.theirs.number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    pair.theirs = Descriptor();
+    EXPECT_EQ(turn(), Told{"r1"});
+    EXPECT_FALSE(one->ended());
+}
+
+TEST_F(PollerTest, AConnectionThatIsRefusedIsNotSound) {
+    Pair pair;
+    in_port_t closed = 0;
+    {
+        const TcpPair other;
+        sockaddr_in address{};
+        socklen_t size = sizeof(address);
+        EXPECT_EQ(getsockname(other.ours.number(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+        closed = address.sin_port;
+    }
+    pair.ours = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const sockaddr_in nobody = loopback(closed);
+    EXPECT_EQ(connect(pair.ours.number(), reinterpret_cast<const sockaddr*>(&nobody), sizeof(nobody)), -1);
+    const auto one = watch(1, pair);
+    one->wait_writable();
+    EXPECT_EQ(turn(), Told{"x1"});
+}
+
 TEST_F(PollerTest, RoomIsToldToWhoeverWaitsForIt) {
     const Pair pair;
     const auto one = watch(1, pair);
@@ -154,7 +243,7 @@ TEST_F(PollerTest, ClosingOneSocketWhileAnotherIsToldOfIsAllowed) {
             ++calls;
             watches.clear();
         }
-        void on_writable(StreamId) override {}
+        void on_writable(StreamId, bool) override {}
         std::vector<std::unique_ptr<Watch>> watches;
         int calls = 0;
     };

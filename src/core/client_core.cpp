@@ -107,13 +107,16 @@ std::error_code check_close(CloseCode code, std::string_view reason) {
     return reason.size() > room || !core::is_utf8(as_bytes(reason)) ? Errc::invalid_close_reason : std::error_code();
 }
 
-struct Endpoint {
-    std::string text;
-    core::Url url;
-};
+/// The URLs that an attempt may lead to are those of `url`, if there is one, and `endpoints`; at least one.
+bool url_counts(const Config& config) { return !config.url.empty() || config.endpoints.empty(); }
+std::size_t endpoint_count(const Config& config) { return config.endpoints.size() + (url_counts(config) ? 1 : 0); }
+const std::string& endpoint_text(const Config& config, std::size_t number) {
+    if (!url_counts(config)) return config.endpoints[number];
+    return number == 0 ? config.url : config.endpoints[number - 1];
+}
 
 /// Everything that can be judged before the network is asked.
-Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vector<Endpoint>& endpoints,
+Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vector<core::Url>& urls,
                    core::Rare<core::ProxyUrl>& proxy) {
     if (Error error = check_values(config)) return error;
     proxy.reset();
@@ -121,17 +124,15 @@ Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vec
         if (Error error = core::parse_proxy_url(config.proxy, proxy.emplace())) return error;
         if (proxy->kind == core::ProxyUrl::Kind::https && crypto.tls() == nullptr) return Errc::tls_unavailable;
     }
-    endpoints.clear();
-    if (!config.url.empty() || config.endpoints.empty()) endpoints.push_back({config.url, {}});
-    for (const std::string& text : config.endpoints) endpoints.push_back({text, {}});
+    urls.clear();
+    urls.resize(endpoint_count(config));
     if (prepared && config.url.empty() && config.endpoints.empty()) return {};
     if (Error error = core::check_upgrade_config(config)) return error;
-    for (Endpoint& endpoint : endpoints) {
-        Error error = core::parse_url(endpoint.text, endpoint.url);
-        if (!error && endpoint.url.secure && crypto.tls() == nullptr) error = Errc::tls_unavailable;
-        if (error && endpoints.size() > 1) {
-            error.detail +=
-                (error.detail.empty() ? "endpoint " : "; endpoint ") + std::to_string(&endpoint - endpoints.data() + 1);
+    for (std::size_t i = 0; i < urls.size(); ++i) {
+        Error error = core::parse_url(endpoint_text(config, i), urls[i]);
+        if (!error && urls[i].secure && crypto.tls() == nullptr) error = Errc::tls_unavailable;
+        if (error && urls.size() > 1) {
+            error.detail += (error.detail.empty() ? "endpoint " : "; endpoint ") + std::to_string(i + 1);
         }
         if (error) return error;
     }
@@ -231,6 +232,7 @@ private:
     void finish(const Error& error);
     void end_life(const Error& error);
     void drop_attempt();
+    Stats& past() { return past_ ? *past_ : past_.emplace(); }
     Lifecycle& add_event(Event::Kind kind);
     bool next_lifecycle(Event& event);
     bool next_fate(Event& event);
@@ -263,7 +265,8 @@ private:
 
     std::shared_ptr<const Config> config_;
     core::Common common_;
-    std::vector<Endpoint> endpoints_;
+    /// Of the endpoints, from `load` to the first attempt. Later ones are rare enough to read them again.
+    std::vector<core::Url> urls_;
     std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     std::optional<core::Supervisor> supervisor_;
     StartMode mode_ = StartMode::keep_trying;
@@ -303,7 +306,15 @@ private:
     StreamId give_up_from_ = 0;
     StreamId give_up_until_ = 0;
 
-    Stats totals_;  ///< Of the connections that are gone, and the counters of the client itself.
+    // For `stats`.
+    std::uint64_t bytes_received_ = 0;
+    std::uint32_t connects_ = 0;
+    std::uint32_t attempts_ = 0;
+    std::uint32_t switches_ = 0;
+    std::uint32_t tls_resumed_ = 0;
+    std::uint32_t ends_without_memory_ = 0;
+    PhaseTimes phases_;
+    core::Rare<Stats> past_;  ///< Of the connections and attempts that have ended.
 };
 
 // --- what the user wants -------------------------------------------------------------------------------------------
@@ -318,9 +329,9 @@ Error ClientCore::Impl::load(bool prepared) {
     }
     if (loaded_ == prepared) return {};
     loaded_.reset();
-    if (Error error = check_config(*config_, common_.crypto, prepared, endpoints_, common_.proxy)) return error;
-    for (const Endpoint& endpoint : endpoints_) {
-        if (Error error = common_.prepare_tls(endpoint.url)) return error;
+    if (Error error = check_config(*config_, common_.crypto, prepared, urls_, common_.proxy)) return error;
+    for (const core::Url& url : urls_) {
+        if (Error error = common_.prepare_tls(url)) return error;
     }
     loaded_ = prepared;
     return {};
@@ -330,7 +341,7 @@ Error ClientCore::Impl::start(StartMode mode, TimePoint now) {
     if (Error error = load(prepare_attempts_)) return error;
     alive_ = true;
     mode_ = mode;
-    supervisor_.emplace(config_->reconnect, endpoints_.size(), common_.crypto, now);
+    supervisor_.emplace(config_->reconnect, endpoint_count(*config_), common_.crypto, now);
     close_requested_ = false;
     reopening_ = false;
     begin_attempt(now);
@@ -597,7 +608,7 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     const Link* link = find(id);
     if (link == nullptr) return;
     if (n == 0) return link->connection->rx_commit(0, now);
-    totals_.bytes_received += n;
+    bytes_received_ += n;
     if (config_->tracer != nullptr) trace(TraceRecord::Kind::received, id, {}, n);
     link->connection->rx_commit(n, now);
     update(now);
@@ -782,9 +793,16 @@ std::size_t ClientCore::Impl::send_queued() const noexcept {
 }
 
 Stats ClientCore::Impl::stats() const noexcept {
-    Stats stats = totals_;
+    Stats stats = past_.value();
     stats.state = state();
+    stats.bytes_received = bytes_received_;
     stats.bytes_sent = bytes_sent_;
+    stats.connects = connects_;
+    stats.attempts = attempts_;
+    stats.switches = switches_;
+    stats.tls_resumed = tls_resumed_;
+    stats.ends[family(Errc::out_of_memory)] += ends_without_memory_;
+    stats.phases = phases_;
     if (old_) old_.session().add_to(stats);
     if (link_) link_.session().add_to(stats);
     stats.send_queued = send_queued();
@@ -796,12 +814,21 @@ Stats ClientCore::Impl::stats() const noexcept {
 
 void ClientCore::Impl::begin_attempt(TimePoint now) {
     const std::uint32_t number = supervisor_->on_attempt();
-    ++totals_.attempts;
+    ++attempts_;
     if (!link_ && !old_) first_stream_ = common_.next_id;
     if (!switching_) add_event(Event::Kind::connecting).attempt = number;
-    const Endpoint& endpoint = endpoints_[supervisor_->endpoint()];
-    attempt_ =
-        std::make_unique<ConnectAttempt>(config_, common_, endpoint.url, endpoint.text, prepare_attempts_, number, now);
+    const std::size_t endpoint = supervisor_->endpoint();
+    const std::string& text = endpoint_text(*config_, endpoint);
+    core::Url url;
+    if (urls_.empty()) {
+        const Error error = core::parse_url(text, url);
+        if (error == Errc::out_of_memory) return lack_memory();
+        assert(!error || prepare_attempts_);  // `load` has accepted it, unless the program gives another one
+    } else {
+        url = std::move(urls_[endpoint]);
+        std::vector<core::Url>().swap(urls_);
+    }
+    attempt_ = std::make_unique<ConnectAttempt>(config_, common_, std::move(url), text, prepare_attempts_, number, now);
     attempt_->update(now);
 }
 
@@ -880,13 +907,13 @@ void ClientCore::Impl::adopt(TimePoint now) {
     link_ = std::exchange(attempt->link(), Link());
     supervisor_->on_open(now);
     mode_ = StartMode::keep_trying;
-    ++totals_.connects;
-    if (instead) ++totals_.switches;
+    ++connects_;
+    if (instead) ++switches_;
     Lifecycle& event = add_event(instead ? Event::Kind::switched : Event::Kind::open);
     event.handshake = link_.connection->take_handshake();
     event.handshake->peer = link_.peer;
-    totals_.tls_resumed += event.handshake->tls.resumed ? 1u : 0u;
-    totals_.phases = attempt->times();
+    tls_resumed_ += event.handshake->tls.resumed ? 1u : 0u;
+    phases_ = attempt->times();
 }
 
 void ClientCore::Impl::update_link(TimePoint now) {
@@ -937,7 +964,7 @@ void ClientCore::Impl::wait_for_attempt(TimePoint now, milliseconds delay) {
 
 /// The successor of an open or just ended connection could not be made, or an attempt before that.
 void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
-    ++totals_.ends[family(error)];
+    ++past().ends[family(error)];
     const core::Supervisor::Decision decision = supervisor_->on_failed(error, now);
     if (link_) {
         // The old connection is still there: nothing is lost, and whoever asked can ask again.
@@ -968,7 +995,7 @@ void ClientCore::Impl::link_ended(TimePoint now) {
     CloseInfo info = link_.session().close_info();
     info.error.peer = link_.peer;
     end_link(link_, info.error);
-    ++totals_.ends[family(info.error)];
+    ++past().ends[family(info.error)];
     tell_of_end(std::move(info), now);
 }
 
@@ -1010,8 +1037,7 @@ void ClientCore::Impl::drop_waiting(const Error& error) {
 void ClientCore::Impl::end_link(Link& link, const Error& error) {
     drop(link);
     take_back(link, error);
-    link.session().add_to(totals_);
-    totals_.send_queued = 0;
+    link.session().add_to(past());
     link = Link();
 }
 
@@ -1097,8 +1123,7 @@ void ClientCore::Impl::end_without_memory() noexcept {
     fates_.clear();
     if (give_up_from_ == give_up_until_) give_up_from_ = first_stream_;
     give_up_until_ = common_.next_id;
-    totals_.send_queued = 0;
-    ++totals_.ends[static_cast<std::size_t>(error_row(Errc::out_of_memory)->condition)];
+    ++ends_without_memory_;
     alive_ = false;
     memory_.store(MemoryState::ended, std::memory_order_relaxed);
 }
@@ -1215,9 +1240,9 @@ ClientCore::~ClientCore() = default;
 Error ClientCore::check(const Config& config, Crypto& crypto, bool prepared) {
     return unless_memory_lacks(
         [&] {
-            std::vector<Endpoint> endpoints;
+            std::vector<core::Url> urls;
             core::Rare<core::ProxyUrl> proxy;
-            return check_config(config, crypto, prepared, endpoints, proxy);
+            return check_config(config, crypto, prepared, urls, proxy);
         },
         [] { return Error(Errc::out_of_memory); });
 }

@@ -46,9 +46,14 @@ Error check_attempt(const Config& config, Crypto& crypto, Url& url) {
     return {};
 }
 
-ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, const Url& url,
-                               std::string_view url_text, bool prepare, std::uint32_t number, TimePoint now)
-    : config_(std::move(config)), common_(common), start_url_(url), url_(url), number_(number), began_(now) {
+ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
+                               bool prepare, std::uint32_t number, TimePoint now)
+    : config_(std::move(config)),
+      common_(common),
+      start_url_(std::move(url)),
+      url_(start_url_),
+      number_(number),
+      began_(now) {
     if (!prepare) {
         dial(now);
         return;

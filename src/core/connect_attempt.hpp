@@ -61,7 +61,7 @@ public:
 
     /// `url`: where it leads, unless `prepare`: then the program is asked (`Command::Kind::prepare`, `number`), and
     /// the URL is what it gets to see first.
-    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, const Url& url, std::string_view url_text,
+    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
                    bool prepare, std::uint32_t number, TimePoint now);
 
     [[nodiscard]] Status status() const noexcept { return status_; }

@@ -28,16 +28,16 @@ bool is_socks(const ProxyUrl& proxy) {
 }  // namespace
 
 Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePoint now, MemoryBudget* budget)
-    : config_(config), route_(route), crypto_(crypto), budget_(budget), step_began_(now) {
+    : config_(config), crypto_(crypto), budget_(budget), making_(new Making{.route = route, .step_began = now}) {
     const std::size_t heads = config.limits.max_head_size + config.limits.max_error_body;
-    if (!hold_memory() || !handshakes_.add(budget_, heads)) {
+    if (!hold_memory() || !making_->heads_and_bodies.add(budget_, heads)) {
         fail(no_memory(Phase::upgrade));
         return;
     }
-    const Step first = route_.proxy_tls != nullptr ? Step::proxy_tls
-                       : route_.proxy != nullptr   ? Step::proxy
-                       : route_.tls != nullptr     ? Step::tls
-                                                   : Step::upgrade;
+    const Step first = route.proxy_tls != nullptr ? Step::proxy_tls
+                       : route.proxy != nullptr   ? Step::proxy
+                       : route.tls != nullptr     ? Step::tls
+                                                  : Step::upgrade;
     begin(first, now);
     advance(now);
     release_memory();
@@ -48,7 +48,7 @@ Connection::Connection(const Config& config, Route route, Crypto& crypto, TimePo
 Connection::Step Connection::step_after(Step step) const noexcept {
     switch (step) {
         case Step::proxy_tls: return Step::proxy;
-        case Step::proxy: return route_.tls != nullptr ? Step::tls : Step::upgrade;
+        case Step::proxy: return making_->route.tls != nullptr ? Step::tls : Step::upgrade;
         case Step::tls: return Step::upgrade;
         default: return Step::session;
     }
@@ -67,30 +67,31 @@ Phase Connection::phase() const noexcept {
 
 void Connection::begin(Step step, TimePoint now) {
     step_ = step;
-    step_began_ = now;
+    making_->step_began = now;
     const Timeouts& timeouts = config_.timeouts;
-    const Url& url = route_.url;
+    const Route& route = making_->route;
+    const Url& url = route.url;
     switch (step) {
         case Step::proxy_tls:
-            step_deadline_ = now + timeouts.tls;
-            return begin_tls(route_.proxy_tls, route_.proxy->host, route_.proxy->port);
+            making_->step_deadline = now + timeouts.tls;
+            return begin_tls(route.proxy_tls, route.proxy->host, route.proxy->port);
         case Step::proxy:
-            step_deadline_ = now + timeouts.proxy;
-            if (is_socks(*route_.proxy)) {
-                handshaker_ = std::make_unique<ProxySocks5>(*route_.proxy, url, route_.target);
+            making_->step_deadline = now + timeouts.proxy;
+            if (is_socks(*route.proxy)) {
+                making_->handshaker = std::make_unique<ProxySocks5>(*route.proxy, url, route.target);
             } else {
-                handshaker_ = std::make_unique<ProxyConnect>(config_, *route_.proxy, url, crypto_);
+                making_->handshaker = std::make_unique<ProxyConnect>(config_, *route.proxy, url, crypto_);
             }
             return;
-        case Step::tls: step_deadline_ = now + timeouts.tls; return begin_tls(route_.tls, url.host, url.port);
+        case Step::tls: making_->step_deadline = now + timeouts.tls; return begin_tls(route.tls, url.host, url.port);
         case Step::upgrade:
-            step_deadline_ = now + timeouts.upgrade;
-            handshaker_ = std::make_unique<Upgrade>(route_.attempt != nullptr ? *route_.attempt : config_, url, crypto_,
-                                                    route_.foreign);
+            making_->step_deadline = now + timeouts.upgrade;
+            making_->handshaker = std::make_unique<Upgrade>(route.attempt != nullptr ? *route.attempt : config_, url,
+                                                            crypto_, route.foreign);
             return;
         case Step::session:
-            handshakes_.release();
-            session_.emplace(config_, crypto_, now, handshake_->compression, budget_);
+            making_->heads_and_bodies.release();
+            session_.emplace(config_, crypto_, now, making_->result->compression, budget_);
             if (config_.tracer != nullptr) session_->trace(*config_.tracer, trace_stream_);
             stage_ = Stage::session;
             return;
@@ -114,7 +115,7 @@ void Connection::begin_tls(tls::Context* context, const std::string& host, std::
 void Connection::advance(TimePoint now) {
     while (stage_ == Stage::handshake) {
         const Step step = step_;
-        conclude(in_tls_step() ? advance_tls() : handshaker_->advance(rx_, plain_tx_), now);
+        conclude(in_tls_step() ? advance_tls() : making_->handshaker->advance(rx_, lent_->words), now);
         if (step_ == step) return;
         const TlsLayer::Status status = decrypt();
         if (stage_ == Stage::session) {
@@ -136,41 +137,42 @@ Handshaker::Status Connection::advance_tls() {
 void Connection::conclude(Handshaker::Status status, TimePoint now) {
     if (status == Handshaker::Status::need_input) return;
     if (status == Handshaker::Status::done) return end_step(now);
-    fail(in_tls_step() ? layers_.back()->engine().error() : handshaker_->error());
+    fail(in_tls_step() ? layers_.back()->engine().error() : making_->handshaker->error());
 }
 
 void Connection::end_step(TimePoint now) {
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - step_began_);
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - making_->step_began);
     switch (step_) {
         case Step::proxy_tls:
-            handshake_->proxy_tls = layers_.back()->engine().info();
-            times_.proxy += took;
+            making_->result->proxy_tls = layers_.back()->engine().info();
+            making_->times.proxy += took;
             break;
-        case Step::proxy: times_.proxy += took; break;
+        case Step::proxy: making_->times.proxy += took; break;
         case Step::tls:
-            handshake_->tls = layers_.back()->engine().info();
-            times_.tls = took;
+            making_->result->tls = layers_.back()->engine().info();
+            making_->times.tls = took;
             break;
         default: {
-            Handshake& result = static_cast<Upgrade&>(*handshaker_).result();
-            handshake_->request = std::move(result.request);
-            handshake_->response = std::move(result.response);
-            handshake_->subprotocol = std::move(result.subprotocol);
-            handshake_->compression = result.compression;
-            times_.upgrade = took;
+            Handshake& result = static_cast<Upgrade&>(*making_->handshaker).result();
+            making_->result->request = std::move(result.request);
+            making_->result->response = std::move(result.response);
+            making_->result->subprotocol = std::move(result.subprotocol);
+            making_->result->compression = result.compression;
+            making_->times.upgrade = took;
             if (config_.tracer != nullptr) trace_heads();
         }
     }
     // What the handshaker has not sent yet (a server may answer before it has read everything) still goes first.
-    handshaker_.reset();
+    making_->handshaker.reset();
     begin(step_after(step_), now);
 }
 
 void Connection::trace_heads() {
-    std::string answer = "HTTP/1.1 " + std::to_string(handshake_->response.status) + ' ' + handshake_->response.reason;
-    for (const Header& field : handshake_->response.headers) answer += "\r\n" + field.name + ": " + field.value;
+    std::string answer =
+        "HTTP/1.1 " + std::to_string(making_->result->response.status) + ' ' + making_->result->response.reason;
+    for (const Header& field : making_->result->response.headers) answer += "\r\n" + field.name + ": " + field.value;
     answer += "\r\n\r\n";
-    const std::string sent = without_credentials(handshake_->request);
+    const std::string sent = without_credentials(making_->result->request);
     const std::string received = without_credentials(answer);
     TraceRecord record;
     record.stream = trace_stream_;
@@ -190,7 +192,7 @@ Error Connection::no_memory(Phase phase) const {
 void Connection::fail(Error error) {
     error_ = std::move(error);
     stage_ = Stage::failed;
-    handshaker_.reset();
+    making_->handshaker.reset();
     last_words_ = !layers_.empty();
 }
 
@@ -223,12 +225,17 @@ std::span<std::byte> Connection::rx_space() {
     return in.writable().first(std::min({in.writable().size(), config_.receive_buffer, room}));
 }
 
+/// All those that there will be.
+std::size_t Connection::layers_wanted() const noexcept {
+    if (stage_ == Stage::session) return layers_.size();
+    return (making_->route.tls != nullptr ? 1u : 0u) + (making_->route.proxy_tls != nullptr ? 1u : 0u);
+}
+
 /// For what arrives, in every layer.
 bool Connection::hold_memory() {
     if (rx_memory_.empty()) {
         // Each layer may have held back a record that comes out together with what has arrived since.
-        const std::size_t layers = (route_.tls != nullptr ? 1u : 0u) + (route_.proxy_tls != nullptr ? 1u : 0u);
-        const std::size_t reserve = layers * tls::Engine::max_record;
+        const std::size_t reserve = layers_wanted() * tls::Engine::max_record;
         rx_memory_ = Block::borrow(config_.receive_buffer + reserve, budget_);
         if (rx_memory_.empty()) return false;
         rx_ = Buffer(rx_memory_.span(), reserve);
@@ -309,28 +316,31 @@ bool Connection::next(Event& event) {
 std::size_t Connection::tx(std::span<Bytes> out) {
     last_words_ = false;
     if (out.empty()) return 0;
-    if (lent_taken_ == lent_.size()) {
-        lent_.clear();
-        lent_taken_ = 0;
-        if (layers_.empty()) {
-            std::swap(lent_, plain_tx_);
-        } else {
-            encrypt_what_waits();
+    if (lent_ != nullptr) {
+        if (lent_->taken == lent_->bytes.size()) {
+            lent_->bytes.clear();
+            lent_->taken = 0;
+            if (layers_.empty()) {
+                std::swap(lent_->bytes, lent_->words);
+            } else {
+                encrypt_what_waits();
+            }
         }
-    }
-    if (!lent_.empty()) {
-        out[0] = as_bytes(lent_).subspan(lent_taken_);
-        return 1;
+        if (!lent_->bytes.empty()) {
+            out[0] = as_bytes(lent_->bytes).subspan(lent_->taken);
+            return 1;
+        }
+        if (stage_ == Stage::session && layers_.empty()) lent_.reset();
     }
     return stage_ == Stage::session && layers_.empty() ? session_->tx(out) : 0;
 }
 
 /// Handshakes first, then as much of the session as one system call carries. What TLS itself has to say goes along.
 void Connection::encrypt_what_waits() {
-    if (!plain_tx_.empty()) {
-        const std::string words = std::exchange(plain_tx_, {});
+    if (!lent_->words.empty()) {
+        const std::string words = std::exchange(lent_->words, {});
         if (!layers_.front()->up()) {
-            lent_ = words;  // to a proxy that has answered before it was asked
+            lent_->bytes = words;  // to a proxy that has answered before it was asked
             return;
         }
         encrypt(as_bytes(words));
@@ -344,13 +354,13 @@ void Connection::encrypt_what_waits() {
                 rest = rest.subspan(record.size());
                 encrypt(record);
                 pass_outwards();
-                session_lent_ += record.size();
-                records_.push_back({layers_.front()->out().size(), session_lent_});
+                lent_->session += record.size();
+                lent_->records.push_back({layers_.front()->out().size(), lent_->session});
             }
         }
     }
     pass_outwards();
-    std::swap(lent_, layers_.front()->out());
+    std::swap(lent_->bytes, layers_.front()->out());
 }
 
 /// What comes out of a layer goes through those around it.
@@ -375,28 +385,28 @@ void Connection::encrypt(TlsLayer& layer, Bytes plain) {
 }
 
 void Connection::tx_consume(std::size_t n) {
-    if (lent_.empty()) {
+    if (lent_ == nullptr || lent_->bytes.empty()) {
         if (stage_ == Stage::session) session_->tx_consume(n);
         return;
     }
-    assert(n <= lent_.size() - lent_taken_);
-    lent_taken_ += n;
-    if (session_lent_ == 0) return;
-    if (lent_taken_ == lent_.size()) {
-        session_->tx_consume(std::exchange(session_lent_, 0));
-        records_.clear();
+    assert(n <= lent_->bytes.size() - lent_->taken);
+    lent_->taken += n;
+    if (lent_->session == 0) return;
+    if (lent_->taken == lent_->bytes.size()) {
+        session_->tx_consume(std::exchange(lent_->session, 0));
+        lent_->records.clear();
     } else {
         session_->on_tx_stalled(n > 0);
     }
 }
 
 void Connection::account_for_records() {
-    if (std::exchange(session_lent_, 0) == 0) return;
+    if (lent_ == nullptr || std::exchange(lent_->session, 0) == 0) return;
     std::size_t plain = 0;
-    for (const Record& record : records_) {
-        if (record.end <= lent_taken_) plain = record.plain_end;
+    for (const Record& record : lent_->records) {
+        if (record.end <= lent_->taken) plain = record.plain_end;
     }
-    records_.clear();
+    lent_->records.clear();
     session_->tx_consume(plain);
 }
 
@@ -405,7 +415,8 @@ bool Connection::take_half_close() {
         fin_wanted_ = true;
         for (const auto& layer : layers_) layer->shutdown();
     }
-    const bool sent = lent_taken_ == lent_.size() && (layers_.empty() || layers_.front()->out().empty());
+    const bool taken = lent_ == nullptr || lent_->taken == lent_->bytes.size();
+    const bool sent = taken && (layers_.empty() || layers_.front()->out().empty());
     return fin_wanted_ && sent && std::exchange(fin_wanted_, false);
 }
 
@@ -424,11 +435,13 @@ void Connection::trim() noexcept {
     const auto give_back = [](std::string& text) {
         if (text.empty()) std::string().swap(text);
     };
-    give_back(plain_tx_);
-    if (records_.empty()) std::vector<Record>().swap(records_);
-    if (lent_taken_ == lent_.size()) {
-        std::string().swap(lent_);
-        lent_taken_ = 0;
+    if (lent_ != nullptr) {
+        give_back(lent_->words);
+        if (lent_->records.empty()) std::vector<Record>().swap(lent_->records);
+        if (lent_->taken == lent_->bytes.size()) {
+            std::string().swap(lent_->bytes);
+            lent_->taken = 0;
+        }
     }
     for (const auto& layer : layers_) give_back(layer->out());
 }
@@ -444,8 +457,8 @@ void Connection::end(Error error, TimePoint now) {
         const bool ended = error == Errc::connection_lost;
         if (!in_tls_step()) {
             // A refusal whose body ends in a reset is a refusal: servers that close with input unread send both.
-            const Handshaker::Status status = handshaker_->on_eof();
-            if (ended || handshaker_->error().response.status != 0) return conclude(status, now);
+            const Handshaker::Status status = making_->handshaker->on_eof();
+            if (ended || making_->handshaker->error().response.status != 0) return conclude(status, now);
         }
         if (ended) error = Error(Errc::tls_eof);
         if (error.phase != Phase::tls) error.phase = phase();
@@ -458,15 +471,15 @@ void Connection::end(Error error, TimePoint now) {
 }
 
 void Connection::on_timeout(TimePoint now) {
-    if (stage_ == Stage::handshake && now >= step_deadline_) {
+    if (stage_ == Stage::handshake && now >= making_->step_deadline) {
         if (in_tls_step()) return fail(Error(Errc::tls_timeout, Phase::tls));
-        return conclude(handshaker_->on_deadline(), now);
+        return conclude(making_->handshaker->on_deadline(), now);
     }
     if (stage_ == Stage::session) session_->on_timeout(drained_, now);
 }
 
 std::optional<TimePoint> Connection::deadline() const noexcept {
-    if (stage_ == Stage::handshake) return step_deadline_;
+    if (stage_ == Stage::handshake) return making_->step_deadline;
     return stage_ == Stage::session ? session_->deadline() : std::nullopt;
 }
 

@@ -23,7 +23,7 @@
 
 namespace tern::core {
 
-/// What a connection leads through. Everything outlives the connection.
+/// What a connection leads through. Everything outlives its handshakes.
 struct Route {
     const Url& url;
     const ProxyUrl* proxy = nullptr;
@@ -50,11 +50,14 @@ public:
     [[nodiscard]] bool has_last_words() const noexcept;
     /// What is being done in stage `handshake`: `proxy`, `tls` or `upgrade`.
     [[nodiscard]] Phase phase() const noexcept;
-    /// When that began.
-    [[nodiscard]] TimePoint step_began_at() const noexcept { return step_began_; }
-    /// What the handshakes agreed on; from stage `session` on, and once.
-    [[nodiscard]] std::unique_ptr<Handshake> take_handshake() noexcept { return std::move(handshake_); }
-    [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
+    /// When that began; not after `take_handshake`.
+    [[nodiscard]] TimePoint step_began_at() const noexcept { return making_->step_began; }
+    [[nodiscard]] const PhaseTimes& times() const noexcept { return making_->times; }
+    /// What the handshakes agreed on; in stage `session`, and once. The route is not needed any more.
+    [[nodiscard]] std::unique_ptr<Handshake> take_handshake() noexcept {
+        const std::unique_ptr<Making> making = std::move(making_);
+        return std::move(making->result);
+    }
     /// Only in stage `session`.
     [[nodiscard]] Session& session() noexcept { return *session_; }
 
@@ -110,25 +113,32 @@ private:
     void end(Error error, TimePoint now);
     void encrypt_what_waits();
     void pass_outwards();
+    [[nodiscard]] std::size_t layers_wanted() const noexcept;
     [[nodiscard]] bool hold_memory();
     void release_memory() noexcept;
 
     void trace_heads();
 
+    /// What only the handshakes need.
+    struct Making {
+        const Route route;
+        TimePoint step_began;
+        TimePoint step_deadline{};
+        PhaseTimes times{};
+        std::unique_ptr<Handshaker> handshaker{};
+        std::unique_ptr<Handshake> result = std::make_unique<Handshake>();
+        MemoryCharge heads_and_bodies{};  ///< Of HTTP.
+    };
+
     const Config& config_;
     std::uint32_t trace_stream_ = 0;
-    const Route route_;
-    Crypto& crypto_;
-    MemoryBudget* budget_;
-    MemoryCharge handshakes_;  ///< Heads and bodies of HTTP, while there are some.
-    MemoryCharge tls_;         ///< What the layers and their library use beside the blocks that are counted.
     Stage stage_ = Stage::handshake;
     Step step_ = Step::upgrade;
+    Crypto& crypto_;
+    MemoryBudget* budget_;
+    std::unique_ptr<Making> making_;  ///< Null once they are done and told of.
+    MemoryCharge tls_;                ///< What the layers and their library use beside the blocks that are counted.
     Rare<Error> error_;
-    std::unique_ptr<Handshake> handshake_ = std::make_unique<Handshake>();
-    PhaseTimes times_;
-    TimePoint step_began_;
-    TimePoint step_deadline_;
 
     std::vector<std::unique_ptr<TlsLayer>> layers_;  ///< The one next to the network first.
     Block rx_memory_;
@@ -137,18 +147,22 @@ private:
     bool rx_lent_ = false;  ///< `rx_space` was asked for and not answered.
     Rare<Error> end_;       ///< The stream has ended, but what came before has not been taken yet.
 
-    std::unique_ptr<Handshaker> handshaker_;
-    std::string plain_tx_;  ///< Of the handshaker, to be sent.
-    /// Lent to the kernel: the handshaker's words, or what came out of the layer next to the network.
-    std::string lent_;
-    std::size_t lent_taken_ = 0;
-    /// Bytes of the session that are in `lent_`; it is told when the kernel has all of them.
-    std::size_t session_lent_ = 0;
     struct Record {
-        std::size_t end = 0;        ///< In `lent_`.
+        std::size_t end = 0;        ///< In `Lent::bytes`.
         std::size_t plain_end = 0;  ///< In what the session has lent.
     };
-    std::vector<Record> records_;
+    /// What is sent and is not just the session's.
+    struct Lent {
+        std::string words;  ///< Of the handshaker, to be sent.
+        /// Lent to the kernel: the handshaker's words, or what came out of the layer next to the network.
+        std::string bytes;
+        std::size_t taken = 0;
+        /// Bytes of the session that are in `bytes`; it is told when the kernel has all of them.
+        std::size_t session = 0;
+        std::vector<Record> records;
+    };
+    /// Null: without TLS, when the words have been sent, the session lends all there is.
+    std::unique_ptr<Lent> lent_ = std::make_unique<Lent>();
     bool fin_wanted_ = false;
     /// The peer's close_notify was answered, or an alert raised: nobody reads a message behind that, though the kernel
     /// would take it, and so none may count as sent.

@@ -51,12 +51,12 @@ MessageReader::Status MessageReader::read(Buffer& in, Event& event) {
 void MessageReader::trim() noexcept {
     if (std::exchange(assembly_used_, false) || assembled_ != 0) return;
     assembly_.release();
-    if (message_ == no_message && !chunk_lent_) chunk_.release();
+    if (inflation_ != nullptr && message_ == no_message && !chunk_lent_) inflation_->chunk.release();
 }
 
 MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
     Errc error{};
-    switch (read_frame_header(in.readable(), frame_, error, inflater_ != nullptr)) {
+    switch (read_frame_header(in.readable(), frame_, error, inflation_ != nullptr)) {
         case FrameStatus::need_input: return Step::need_input;
         case FrameStatus::failed:
             return fail(error,
@@ -75,10 +75,12 @@ MessageReader::Step MessageReader::read_header(Buffer& in, Event& event) {
         message_ = frame_.opcode;
         message_size_ = 0;
         compressed_ = frame_.compressed;
-        compressed_size_ = 0;
-        chunk_begun_ = false;
+        if (compressed_) {
+            inflation_->compressed_size = 0;
+            inflation_->chunk_begun = false;
+        }
     }
-    frame_inflated_ = 0;
+    if (compressed_) inflation_->frame_inflated = 0;
     if (!compressed_) message_size_ += frame_.length;
     in.consume(frame_.size);
     remaining_ = frame_.length;
@@ -203,7 +205,7 @@ MessageReader::Step MessageReader::deliver_assembled(Event& event) {
 
 /// Inflates as the bytes arrive, so that a limit or a wrong byte is met as soon as it can be.
 MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
-    if (remaining_ > 0 && in.empty() && !inflate_more_) return Step::need_input;
+    if (remaining_ > 0 && in.empty() && !inflation_->more) return Step::need_input;
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, in.size()));
     Bytes input = in.readable().first(size);
     std::span<std::byte> room;
@@ -213,22 +215,23 @@ MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
     const Errc error = inflate(input, frame_.fin && size == remaining_, left, done);
     in.consume(size - input.size());
     remaining_ -= size - input.size();
-    compressed_size_ += size - input.size();
+    inflation_->compressed_size += size - input.size();
 
     // What was made before a fault is judged first, so that the verdict does not depend on how the bytes arrive.
     const Bytes made = room.first(room.size() - left.size());
-    if (made.data() == &beyond_ && !made.empty()) {
+    if (made.data() == &inflation_->beyond && !made.empty()) {
         return fail(Errc::message_too_big, "it inflates to more than " + std::to_string(max_message_size_) + " bytes");
     }
     message_size_ += made.size();
-    if (max_ratio_ != 0 && message_size_ > ratio_floor && message_size_ / max_ratio_ > compressed_size_) {
-        return fail(Errc::compression_ratio, std::to_string(compressed_size_) + " bytes made " +
+    const std::uint32_t max_ratio = inflation_->max_ratio;
+    if (max_ratio != 0 && message_size_ > ratio_floor && message_size_ / max_ratio > inflation_->compressed_size) {
+        return fail(Errc::compression_ratio, std::to_string(inflation_->compressed_size) + " bytes made " +
                                                  std::to_string(message_size_) + ", the limit is " +
-                                                 std::to_string(max_ratio_) + " times as much");
+                                                 std::to_string(max_ratio) + " times as much");
     }
     if (message_ == Opcode::text && !check_text(made, done)) return fail(Errc::text_not_utf8);
     if (error != Errc{}) return fail(error);
-    inflate_more_ = left.empty() && !done;
+    inflation_->more = left.empty() && !done;
     return deliver_inflated(made, done, event);
 }
 
@@ -236,12 +239,12 @@ MessageReader::Step MessageReader::read_compressed(Buffer& in, Event& event) {
 bool MessageReader::inflate_room(std::span<std::byte>& room) {
     const auto allowed = static_cast<std::size_t>(max_message_size_ - message_size_);
     if (allowed == 0) {
-        room = {&beyond_, 1};
+        room = {&inflation_->beyond, 1};
         return true;
     }
     if (delivery_ == Delivery::chunks) {
-        if (!chunk_.grow(chunk_size)) return false;
-        room = chunk_.span();
+        if (!inflation_->chunk.grow(chunk_size)) return false;
+        room = inflation_->chunk.span();
     } else {
         assembly_used_ = true;
         if (assembled_ == assembly_.size() && !grow_assembly(assembled_ + std::min(allowed, smallest_room)))
@@ -254,15 +257,15 @@ bool MessageReader::inflate_room(std::span<std::byte>& room) {
 
 /// `last`: the message ends with `in`.
 Errc MessageReader::inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done) {
-    Errc error = inflater_->advance(in, out);
-    if (error == Errc{} && last && in.empty() && !out.empty()) error = inflater_->finish(out, done);
+    Errc error = inflation_->inflater.advance(in, out);
+    if (error == Errc{} && last && in.empty() && !out.empty()) error = inflation_->inflater.finish(out, done);
     return error == Errc::out_of_memory ? no_memory() : error;
 }
 
 MessageReader::Step MessageReader::deliver_inflated(Bytes bytes, bool done, Event& event) {
-    const bool frame_ends = remaining_ == 0 && !inflate_more_;
+    const bool frame_ends = remaining_ == 0 && !inflation_->more;
     if (delivery_ == Delivery::messages) {
-        if (bytes.data() != &beyond_) assembled_ += bytes.size();
+        if (bytes.data() != &inflation_->beyond) assembled_ += bytes.size();
         if (done) return deliver_assembled(event);
         if (frame_ends) end_of_frame();
         return Step::again;
@@ -275,16 +278,16 @@ MessageReader::Step MessageReader::deliver_inflated(Bytes bytes, bool done, Even
     event.kind = Event::Kind::chunk;
     event.chunk = {.opcode = message_,
                    .bytes = bytes,
-                   .first = !std::exchange(chunk_begun_, true),
+                   .first = !std::exchange(inflation_->chunk_begun, true),
                    .last = done,
                    .frame_opcode = frame_.opcode,
                    .frame_fin = frame_.fin,
                    .frame_length = frame_.length,
-                   .frame_offset = frame_inflated_,
+                   .frame_offset = inflation_->frame_inflated,
                    .compressed = true};
     event.opcode = message_;
     event.bytes = bytes;
-    frame_inflated_ += bytes.size();
+    inflation_->frame_inflated += bytes.size();
     if (done) ++messages_;
     if (frame_ends) end_of_frame();
     return Step::event;
@@ -322,8 +325,7 @@ MessageReader::Step MessageReader::read_close(Bytes body, Event& event) {
             static_cast<std::uint16_t>(std::to_integer<unsigned>(body[0]) << 8u | std::to_integer<unsigned>(body[1]));
         if (!is_sendable(CloseCode{code})) return fail(Errc::close_code_invalid, std::to_string(code));
         if (!is_utf8(body.subspan(2))) return fail(Errc::close_reason_not_utf8);
-        close_frame_.code = CloseCode{code};
-        close_frame_.reason = as_text(body.subspan(2));
+        end_ = End{.close_frame = {CloseCode{code}, std::string(as_text(body.subspan(2)))}};
     }
     closed_ = true;
     discarding_ = true;
@@ -332,10 +334,18 @@ MessageReader::Step MessageReader::read_close(Bytes body, Event& event) {
 }
 
 MessageReader::Step MessageReader::fail(Errc code, std::string detail) {
-    error_ = code;
-    error_detail_ = std::move(detail);
+    end_ = End{.close_frame = {}, .error = code, .error_detail = std::move(detail)};
     discarding_ = true;
     return Step::failed;
 }
+
+const MessageReader::End& MessageReader::end() const noexcept {
+    static const End none;
+    return end_ ? *end_ : none;
+}
+
+Errc MessageReader::error() const noexcept { return end().error; }
+const std::string& MessageReader::error_detail() const noexcept { return end().error_detail; }
+const CloseFrame& MessageReader::close_frame() const noexcept { return end().close_frame; }
 
 }  // namespace tern::core

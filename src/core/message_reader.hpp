@@ -18,6 +18,7 @@
 #include "deflate.hpp"
 #include "frame.hpp"
 #include "memory.hpp"
+#include "rare.hpp"
 #include "utf8.hpp"
 
 namespace tern::core {
@@ -38,14 +39,12 @@ public:
           max_message_size_(max_message_size),
           budget_(budget),
           assembly_(budget),
-          chunk_(budget),
           quick_(delivery == Delivery::messages) {}
     /// With compression, if it was agreed on. `max_ratio` as in the configuration.
     MessageReader(Delivery delivery, std::size_t max_message_size, const CompressionInfo& agreed,
                   std::uint32_t max_ratio, MemoryBudget* budget = nullptr)
         : MessageReader(delivery, max_message_size, budget) {
-        if (agreed.active) inflater_ = std::make_unique<Inflater>(agreed, budget);
-        max_ratio_ = max_ratio;
+        if (agreed.active) inflation_ = std::make_unique<Inflation>(agreed, max_ratio, budget);
     }
 
     /// The next event in `in`: message, chunk, ping, pong or closing. What the event before referred to is released and
@@ -56,12 +55,12 @@ public:
     }
 
     /// Why it failed, and what exactly was wrong.
-    [[nodiscard]] Errc error() const noexcept { return error_; }
-    [[nodiscard]] const std::string& error_detail() const noexcept { return error_detail_; }
+    [[nodiscard]] Errc error() const noexcept;
+    [[nodiscard]] const std::string& error_detail() const noexcept;
 
     /// A Close frame has arrived.
     [[nodiscard]] bool closed() const noexcept { return closed_; }
-    [[nodiscard]] const CloseFrame& close_frame() const noexcept { return close_frame_; }
+    [[nodiscard]] const CloseFrame& close_frame() const noexcept;
 
     /// Discards everything that arrives from now on.
     void discard() noexcept {
@@ -76,11 +75,12 @@ public:
     [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
     /// What inflating takes, in bytes; any thread.
     [[nodiscard]] std::size_t compression_memory() const noexcept {
-        return inflater_ != nullptr ? inflater_->memory() : 0;
+        return inflation_ != nullptr ? inflation_->inflater.memory() : 0;
     }
 
 private:
     enum class Step : std::uint8_t { again, need_input, event, failed };
+    struct End;
     static constexpr Opcode no_message = Opcode::continuation;
 
     /// A whole message in one frame that is here completely, and plain: what nearly all messages are. False: it is for
@@ -129,6 +129,7 @@ private:
     bool check_text(Bytes bytes, bool last);
     void end_of_frame() noexcept;
     Step fail(Errc code, std::string detail = {});
+    [[nodiscard]] const End& end() const noexcept;
 
     Delivery delivery_;
     std::size_t max_message_size_;
@@ -148,26 +149,36 @@ private:
     Block assembly_;  ///< A message that does not fit into the buffer, or is fragmented.
     std::size_t assembled_ = 0;
     bool assembly_lent_ = false;
-    bool chunk_lent_ = false;  ///< The last event refers to `chunk_`.
+    bool chunk_lent_ = false;  ///< The last event refers to that of `inflation_`.
     bool assembly_used_ = false;
 
-    // Compressed messages (RFC 7692 section 7.2.2); `message_size_` counts what was inflated.
-    std::unique_ptr<Inflater> inflater_;  ///< Null: compression was not agreed on.
-    std::uint32_t max_ratio_ = 0;
-    bool compressed_ = false;            ///< The message that is open.
-    bool inflate_more_ = false;          ///< There was no room for all that the input so far makes.
-    bool chunk_begun_ = false;           ///< The message has had a chunk.
-    std::uint64_t compressed_size_ = 0;  ///< Of the message that is open, what has arrived.
-    std::uint64_t frame_inflated_ = 0;   ///< Of the current frame, what was delivered before.
-    Block chunk_;                        ///< Where chunks are inflated.
-    std::byte beyond_{};                 ///< A byte beyond the limit, if a message has one.
+    /// For compressed messages (RFC 7692 section 7.2.2); `message_size_` counts what was inflated.
+    struct Inflation {
+        Inflation(const CompressionInfo& agreed, std::uint32_t ratio, MemoryBudget* budget) noexcept
+            : inflater(agreed, budget), max_ratio(ratio), chunk(budget) {}
+
+        Inflater inflater;
+        const std::uint32_t max_ratio;
+        bool more = false;                  ///< There was no room for all that the input so far makes.
+        bool chunk_begun = false;           ///< The message has had a chunk.
+        std::uint64_t compressed_size = 0;  ///< Of the message that is open, what has arrived.
+        std::uint64_t frame_inflated = 0;   ///< Of the current frame, what was delivered before.
+        Block chunk;                        ///< Where chunks are inflated.
+        std::byte beyond{};                 ///< A byte beyond the limit, if a message has one.
+    };
+    std::unique_ptr<Inflation> inflation_;  ///< Null: compression was not agreed on.
+    bool compressed_ = false;               ///< The message that is open.
 
     bool quick_ = false;  ///< A message begins with the next byte, and may be delivered where it is.
     bool discarding_ = false;
     bool closed_ = false;
-    CloseFrame close_frame_;
-    Errc error_{};
-    std::string error_detail_;
+    /// Why there is nothing more: a Close frame, or a fault.
+    struct End {
+        CloseFrame close_frame;
+        Errc error{};
+        std::string error_detail;
+    };
+    Rare<End> end_;
     std::uint64_t messages_ = 0;
 };
 

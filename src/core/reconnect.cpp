@@ -73,7 +73,7 @@ Supervisor::Supervisor(const Reconnect& config, std::size_t endpoints, Crypto& r
       random_(random),
       down_since_(now),
       opened_(now) {
-    for (std::size_t i = 0; i < endpoints; ++i) order_.push_back(i);
+    for (std::size_t i = 0; i < endpoints && endpoints > 1; ++i) order_.push_back(i);
     if (config_.random_endpoints) shuffle();
 }
 
@@ -95,11 +95,11 @@ bool Supervisor::note_stable(TimePoint now) noexcept {
 Supervisor::Decision Supervisor::on_failed(const Error& error, TimePoint now) {
     at_once_ = false;
     const Retry retry = retry_class(config_, error, CloseCode{0});
-    const bool round_over = turn_ + 1 == order_.size();
+    const bool round_over = turn_ + 1 >= order_.size();
     if (retry == Retry::never) {
         if (!strike()) return {};
     } else {
-        turn_ = (turn_ + 1) % order_.size();
+        turn_ = round_over ? 0 : turn_ + 1;
     }
     if (round_over) {
         if (!config_.enabled) return {};
@@ -142,7 +142,7 @@ void Supervisor::set_delays(milliseconds shortest, milliseconds longest) noexcep
 
 /// Removes the endpoint whose turn it is. False if it was the last.
 bool Supervisor::strike() {
-    if (order_.size() == 1) return false;
+    if (order_.size() <= 1) return false;
     order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(turn_));
     if (turn_ == order_.size()) turn_ = 0;
     return true;

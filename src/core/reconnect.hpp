@@ -46,7 +46,7 @@ public:
     [[nodiscard]] std::chrono::milliseconds delay();
 
     /// Where the next attempt leads: an index into the list of endpoints.
-    [[nodiscard]] std::size_t endpoint() const noexcept { return order_[turn_]; }
+    [[nodiscard]] std::size_t endpoint() const noexcept { return order_.empty() ? 0 : order_[turn_]; }
     /// The number that the next attempt will have.
     [[nodiscard]] std::uint32_t next_attempt() const noexcept { return attempts_ + 1; }
 
@@ -61,7 +61,7 @@ private:
     std::chrono::milliseconds shortest_;  ///< Instead of the configuration's, because they can change.
     std::chrono::milliseconds longest_;
     Crypto& random_;
-    std::vector<std::size_t> order_;  ///< Endpoints that have not failed for good.
+    std::vector<std::size_t> order_;  ///< Endpoints that have not failed for good; empty if there is only one.
     std::size_t turn_ = 0;
     std::uint32_t attempts_ = 0;
     std::uint32_t failures_ = 0;  ///< Delays since the last stable connection.

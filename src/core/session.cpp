@@ -251,7 +251,7 @@ void Session::settle(TimePoint now) {
     messages_received_ = reader_.messages();
     if (const std::uint64_t answered = keepalive_.answered(); answered != round_trips_seen_) {
         round_trips_seen_ = answered;
-        round_trips_.add(keepalive_.round_trip());
+        (round_trips_ ? *round_trips_ : round_trips_.emplace()).add(keepalive_.round_trip());
     }
     if (state_ == State::ended) return;
     if (std::exchange(progress_, false)) keepalive_.on_alive(now);
@@ -410,12 +410,12 @@ void Session::add_to(Stats& stats) const noexcept {
     stats.messages_received += messages_received_;
     stats.messages_sent += messages_sent_;
     stats.send_queued += outbox_.queued();
-    if (round_trips_.empty()) return;
-    stats.round_trip = round_trips_.last();
-    stats.round_trip_smoothed = round_trips_.smoothed();
-    stats.round_trip_p50 = round_trips_.percentile(50);
-    stats.round_trip_p95 = round_trips_.percentile(95);
-    stats.round_trip_p99 = round_trips_.percentile(99);
+    if (!round_trips_) return;
+    stats.round_trip = round_trips_->last();
+    stats.round_trip_smoothed = round_trips_->smoothed();
+    stats.round_trip_p50 = round_trips_->percentile(50);
+    stats.round_trip_p95 = round_trips_->percentile(95);
+    stats.round_trip_p99 = round_trips_->percentile(99);
 }
 
 }  // namespace tern::core

@@ -214,7 +214,7 @@ private:
     Rare<Error> error_;
     std::uint64_t messages_received_ = 0;  ///< As of the last `settle`, for readers of other threads; so is the next.
     std::uint64_t round_trips_seen_ = 0;
-    RoundTrips round_trips_;
+    Rare<RoundTrips> round_trips_;
 };
 
 }  // namespace tern::core

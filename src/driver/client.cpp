@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <exception>
 #include <list>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include "loop.hpp"
 #include "runner.hpp"
 #include "thread_engine.hpp"
+#include "wait_list.hpp"
 
 namespace tern {
 namespace {
@@ -50,7 +50,7 @@ class Client::Impl final : public driver::Runner {
 public:
     /// On an engine of its own, which ends with it.
     Impl(std::shared_ptr<driver::ThreadEngine> own, std::shared_ptr<const Config> config)
-        : Runner(own, std::move(config)), own_engine_(std::move(own)) {}
+        : Runner(std::move(own), std::move(config)), owns_engine_(true) {}
     /// On the engine of a loop.
     Impl(std::shared_ptr<driver::Engine> engine, std::shared_ptr<const Config> config)
         : Runner(std::move(engine), std::move(config)) {}
@@ -69,15 +69,33 @@ public:
     void shut_down();
 
     std::function<void(MessageView)> on_message;
-    std::function<void(const ChunkView&)> on_chunk;
     std::function<void(const Handshake&)> on_open;
     std::function<void(const CloseInfo&)> on_close;
     std::function<void(const Error&, bool)> on_error;
-    std::function<void(const Event&)> on_event;
-    std::function<void(std::uint64_t, Fate, const Error&)> on_fate;
-    std::function<void(PendingAttempt)> before_attempt;
+
+    /// Those that few programs set.
+    struct Special {
+        std::function<void(const ChunkView&)> on_chunk;
+        std::function<void(const Event&)> on_event;
+        std::function<void(std::uint64_t, Fate, const Error&)> on_fate;
+        std::function<void(PendingAttempt)> before_attempt;
+    };
+    template <class Handler>
+    std::error_code set_special(Handler Special::* slot, Handler handler) {
+        const std::lock_guard lock(mutex_);
+        if (started_) return Errc::handlers_in_use;
+        if (special_ == nullptr && handler) special_.reset(new (std::nothrow) Special());
+        if (special_ == nullptr) return handler ? Errc::out_of_memory : std::error_code();
+        special_.get()->*slot = std::move(handler);
+        return {};
+    }
 
 private:
+    /// The handler, if there is one.
+    template <class Handler>
+    [[nodiscard]] Handler* special(Handler Special::* slot) const {
+        return special_ != nullptr && special_.get()->*slot ? &(special_.get()->*slot) : nullptr;
+    }
     [[nodiscard]] bool asks() const override;
     void ask(const Command& command) noexcept override;
     void on_start(StartMode mode) override;
@@ -91,11 +109,12 @@ private:
     bool keep(MessageView message);
     void forget_handlers();
 
-    std::shared_ptr<driver::ThreadEngine> own_engine_;  ///< Null on the engine of a loop.
+    const bool owns_engine_ = false;
+    std::unique_ptr<Special> special_;  ///< Null: none of them.
 
     // Shared by the loop and the blocking calls.
     mutable std::mutex mutex_;
-    std::condition_variable changed_;
+    driver::WaitList changed_;
     bool started_ = false;                   ///< A life is running.
     bool opened_ = false;                    ///< The life has had an open connection.
     std::error_code ending_;                 ///< Why the last life ended; empty if it has not.
@@ -111,7 +130,8 @@ private:
 void Client::Impl::on_start(StartMode mode) {
     const std::lock_guard lock(mutex_);
     // `connect` announces that the program will use `receive`, even if it watches events too.
-    const bool handled = on_message || on_chunk || (on_event && mode != StartMode::once);
+    const bool handled =
+        on_message || special(&Special::on_chunk) || (special(&Special::on_event) && mode != StartMode::once);
     started_ = true;
     opened_ = false;
     ending_ = {};
@@ -134,7 +154,8 @@ Error Client::Impl::connect() {
     const auto decided = [this] { return opened_ || !started_; };
     // The core ends every attempt in time; only a handler that blocks could hold the outcome back.
     const auto attempts = static_cast<std::int64_t>(config().endpoints.size()) + 1;
-    if (!changed_.wait_for(lock, attempts * config().timeouts.attempt + grace, decided)) {
+    const auto limit = driver::bounded(attempts * config().timeouts.attempt + grace);
+    if (!changed_.wait_until(lock, Clock::now() + limit, decided)) {
         lock.unlock();
         begin_stop(std::chrono::milliseconds(0));
         return {Errc::call_timeout, Phase::connect, "a handler is still running"};
@@ -161,7 +182,7 @@ void Client::Impl::shut_down() {
         mute();
         wait_until_idle(std::nullopt);
     }
-    if (own_engine_ != nullptr) own_engine_->finish(inside);
+    if (owns_engine_) static_cast<driver::ThreadEngine&>(engine()).finish(inside);
     mute();
     // What the handlers hold goes now, unless one of them is running; then it goes with the last of the connection.
     if (!inside || !in_handler()) forget_handlers();
@@ -169,19 +190,17 @@ void Client::Impl::shut_down() {
 
 void Client::Impl::forget_handlers() {
     on_message = nullptr;
-    on_chunk = nullptr;
     on_open = nullptr;
     on_close = nullptr;
     on_error = nullptr;
-    on_event = nullptr;
-    before_attempt = nullptr;
+    special_.reset();
 }
 
 // --- events --------------------------------------------------------------------------------------------------------
 
 bool Client::Impl::deliver(const Event& event) noexcept {
     try {
-        if (event.kind == Event::Kind::message && on_message && !on_event) {
+        if (event.kind == Event::Kind::message && on_message && !special(&Special::on_event)) {
             on_message(event.message());
             return true;
         }
@@ -197,12 +216,12 @@ bool Client::Impl::deliver(const Event& event) noexcept {
 
 bool Client::Impl::asks() const {
     const std::lock_guard lock(mutex_);
-    return before_attempt != nullptr;
+    return special(&Special::before_attempt) != nullptr;
 }
 
 void Client::Impl::ask(const Command& command) noexcept {
     try {
-        before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), command)));
+        special_->before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), command)));
     } catch (const std::exception& exception) {
         report_exception(exception.what());
     } catch (...) {
@@ -235,7 +254,7 @@ Error Client::Impl::ending() const {
 }
 
 void Client::Impl::call_handlers(const Event& event) {
-    if (on_event) on_event(event);
+    if (const auto* on_event = special(&Special::on_event)) (*on_event)(event);
     switch (event.kind) {
         case Event::Kind::message:
             if (on_message) {
@@ -245,7 +264,7 @@ void Client::Impl::call_handlers(const Event& event) {
             }
             break;
         case Event::Kind::chunk:
-            if (on_chunk) on_chunk(event.chunk);
+            if (const auto* on_chunk = special(&Special::on_chunk)) (*on_chunk)(event.chunk);
             break;
         case Event::Kind::open:
             if (on_open) on_open(*event.handshake);
@@ -254,7 +273,9 @@ void Client::Impl::call_handlers(const Event& event) {
             if (on_close) on_close(*event.close);
             break;
         case Event::Kind::fate:
-            if (on_fate) on_fate(event.number, event.fate, event.error != nullptr ? *event.error : Error());
+            if (const auto* on_fate = special(&Special::on_fate)) {
+                (*on_fate)(event.number, event.fate, event.error != nullptr ? *event.error : Error());
+            }
             break;
         case Event::Kind::reconnecting:
         case Event::Kind::switch_failed:
@@ -302,7 +323,8 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
         return Error(Errc::handlers_in_use, Phase::none, "receive() needs Delivery::messages");
     }
     if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
-    if (!changed_.wait_for(lock, driver::bounded(limit), [this] { return !inbox_.empty() || !started_; })) {
+    const auto changed = [this] { return !inbox_.empty() || !started_; };
+    if (!changed_.wait_until(lock, Clock::now() + driver::bounded(limit), changed)) {
         return Error(Errc::call_timeout, Phase::open,
                      "no message came within " + std::to_string(limit.count()) + " ms");
     }
@@ -352,7 +374,7 @@ std::error_code Client::on_message(std::function<void(MessageView)> handler) {
     return impl_->set(impl_->on_message, std::move(handler));
 }
 std::error_code Client::on_chunk(std::function<void(const ChunkView&)> handler) {
-    return impl_->set(impl_->on_chunk, std::move(handler));
+    return impl_->set_special(&Impl::Special::on_chunk, std::move(handler));
 }
 std::error_code Client::on_open(std::function<void(const Handshake&)> handler) {
     return impl_->set(impl_->on_open, std::move(handler));
@@ -364,11 +386,11 @@ std::error_code Client::on_error(std::function<void(const Error&, bool)> handler
     return impl_->set(impl_->on_error, std::move(handler));
 }
 std::error_code Client::on_event(std::function<void(const Event&)> handler) {
-    return impl_->set(impl_->on_event, std::move(handler));
+    return impl_->set_special(&Impl::Special::on_event, std::move(handler));
 }
 
 std::error_code Client::on_fate(std::function<void(std::uint64_t, Fate, const Error&)> handler) {
-    return impl_->set(impl_->on_fate, std::move(handler));
+    return impl_->set_special(&Impl::Special::on_fate, std::move(handler));
 }
 
 std::error_code Client::before_attempt(std::function<void(Attempt&)> handler) {
@@ -379,7 +401,7 @@ std::error_code Client::before_attempt(std::function<void(Attempt&)> handler) {
     });
 }
 std::error_code Client::before_attempt(std::function<void(PendingAttempt)> handler) {
-    return impl_->set(impl_->before_attempt, std::move(handler));
+    return impl_->set_special(&Impl::Special::before_attempt, std::move(handler));
 }
 
 Error Client::start() { return impl_->start(StartMode::keep_trying); }

@@ -140,24 +140,25 @@ std::error_code Runner::send(Outgoing& outgoing) {
             const std::size_t queued = core_.send_queued();
             return full && queued < before && queued <= limit;
         };
-        if (!wait_for_progress(lock, deadline, changed)) return error;
+        if (!progress_.wait_until(lock, deadline, changed)) return error;
         lock.unlock();
     }
 }
 
 /// Returns with the lock held. `size`: of what was to be sent.
 std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size) {
-    Lock compressing(compressing_, std::defer_lock);
+    lock.lock();
     if (outgoing.may_be_compressed(config_->compression)) {
         // The loop's thread receives, too. Rather than waiting for another thread's compressor it sends a message as it
         // is; only the part of a message that is compressed already has no choice.
         if (outgoing.is_part() || !on_loop_thread()) {
-            compressing.lock();
-        } else if (!compressing.try_lock()) {
+            compressed_.wait(lock, [this] { return !compressing_; });
+        } else if (compressing_) {
             outgoing.leave_plain();
         }
     }
-    lock.lock();
+    const bool compressing = outgoing.may_be_compressed(config_->compression);
+    if (compressing) compressing_ = true;
     core_.begin(outgoing);
     if (outgoing.compresses()) {
         lock.unlock();
@@ -167,6 +168,10 @@ std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t&
     const std::error_code error = core_.finish(outgoing);
     size = outgoing.size();
     outgoing.give_up();
+    if (compressing) {
+        compressing_ = false;
+        compressed_.notify_all();
+    }
     return error;
 }
 
@@ -174,17 +179,8 @@ std::error_code Runner::drain(std::chrono::milliseconds limit) {
     Lock lock(mutex_);
     if (engine_->on_thread()) return Errc::would_deadlock;
     const auto done = [this] { return core_.send_queued() == 0 || !running_; };
-    if (!wait_for_progress(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
+    if (!progress_.wait_until(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
     return core_.send_queued() == 0 && core_.state() == State::open ? std::error_code() : Errc::not_connected;
-}
-
-/// Waits until the condition holds; it is looked at whenever bytes have left or the client's state may have changed.
-template <class Condition>
-bool Runner::wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition) {
-    ++waiting_;
-    const bool met = progress_.wait_until(lock, deadline, condition);
-    --waiting_;
-    return met;
 }
 
 std::error_code Runner::ping(Bytes payload) {
@@ -212,9 +208,9 @@ std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
             if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
             flush(true);
             if (core_.send_queued() <= left) return {};
-            for (const auto& stream : streams_) {
-                if (stream->waiting_to_write && !stream->write_failed) {
-                    descriptor = fcntl(stream->socket.number(), F_DUPFD_CLOEXEC, 0);
+            for (const Stream& stream : streams_) {
+                if (stream.waiting_to_write && stream.write_error == 0) {
+                    descriptor = fcntl(stream.socket.number(), F_DUPFD_CLOEXEC, 0);
                 }
             }
         }
@@ -315,7 +311,7 @@ void Runner::watch_progress(bool wanted) {
 
 /// To those who wait until bytes have left, or for another state.
 void Runner::tell_progress() {
-    if (waiting_ != 0) progress_.notify_all();
+    progress_.notify_all();
     if (watching_) on_progress();
 }
 
@@ -550,12 +546,11 @@ void Runner::start_resolve(const Command& command) {
             self->pump();
         });
     };
-    lookups_.push_back({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
+    lookups_.push_front({command.id, resolve(*engine_, *config_, command.host, command.port, report)});
 }
 
 void Runner::end_lookup(StreamId id) {
     std::erase_if(lookups_, [id](const Pending& each) { return each.id == id; });
-    if (lookups_.empty()) std::vector<Pending>().swap(lookups_);
 }
 
 void Runner::start_connect(const Command& command) {
@@ -564,7 +559,9 @@ void Runner::start_connect(const Command& command) {
     Descriptor socket;
     std::error_code error = open_socket(socket, endpoint, config_->socket);
     if (!error) error = begin_connect(socket, endpoint);
-    Stream& stream = *streams_.emplace_back(std::make_unique<Stream>(command.id, std::move(socket)));
+    auto last = streams_.before_begin();
+    for (auto each = streams_.begin(); each != streams_.end(); ++each) last = each;
+    Stream& stream = *streams_.emplace_after(last, command.id, std::move(socket));
     const bool waits = error == std::errc::operation_in_progress;
     if (!error || waits) {
         stream.watch = engine_->watch(shared_from_this(), command.id, stream.socket.number());
@@ -593,12 +590,12 @@ void Runner::report_connected(StreamId id, const std::error_code& error) {
 }
 
 void Runner::end_stream(StreamId id) {
-    std::erase_if(streams_, [id](const auto& stream) { return stream->id == id; });
+    std::erase_if(streams_, [id](const Stream& stream) { return stream.id == id; });
 }
 
 Runner::Stream* Runner::find(StreamId id) {
-    const auto found = std::find_if(streams_.begin(), streams_.end(), [id](const auto& s) { return s->id == id; });
-    return found == streams_.end() ? nullptr : found->get();
+    const auto found = std::find_if(streams_.begin(), streams_.end(), [id](const Stream& s) { return s.id == id; });
+    return found == streams_.end() ? nullptr : &*found;
 }
 
 // --- bytes ---------------------------------------------------------------------------------------------------------
@@ -614,12 +611,12 @@ void Runner::flush_and_settle() {
 bool Runner::flush(bool forced) {
     if (!forced && in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return false;
     bool tried = false;
-    for (const auto& stream : streams_) tried = flush(*stream, forced) || tried;
+    for (Stream& stream : streams_) tried = flush(stream, forced) || tried;
     return tried;
 }
 
 bool Runner::flush(Stream& stream, bool forced) {
-    if (!stream.connected || stream.write_failed) return false;
+    if (!stream.connected || stream.write_error != 0) return false;
     if (stream.waiting_to_write && !forced) return false;
     for (bool tried = false;; tried = true) {
         std::array<Bytes, max_pieces> pieces;
@@ -677,8 +674,7 @@ void Runner::lack_memory() {
 
 /// What has arrived before is read, because the peer may have said why. Nothing more is waited for.
 void Runner::end_writing(Stream& stream, const std::error_code& error) {
-    stream.write_failed = true;
-    stream.write_error = error;
+    stream.write_error = error.value();
     if (stream.reading) read_soon(stream.id);
 }
 
@@ -688,13 +684,13 @@ void Runner::read_soon(StreamId id) {
 
 /// Everything that has arrived is taken. Memory is asked for when more has come, so that a client that waits has none.
 void Runner::start_reading() {
-    for (const auto& stream : streams_) {
-        if (std::exchange(stream->no_room, false) || !stream->connected || stream->reading) continue;
-        stream->reading = true;
-        if (stream->write_failed) {
-            read_soon(stream->id);
+    for (Stream& stream : streams_) {
+        if (std::exchange(stream.no_room, false) || !stream.connected || stream.reading) continue;
+        stream.reading = true;
+        if (stream.write_error != 0) {
+            read_soon(stream.id);
         } else {
-            stream->watch->wait_readable(stream->exhausted);
+            stream.watch->wait_readable(stream.exhausted);
         }
     }
 }
@@ -741,13 +737,14 @@ Runner::Got Runner::read(StreamId id) {
         note_activity();
         return stream->exhausted ? Got::something : Got::more;
     }
-    if (!is_final(error) && error && !stream->write_failed) {
+    if (!is_final(error) && error && stream->write_error == 0) {
         stream->reading = true;
         // Somebody said that there was something, so it is tried once more.
         stream->watch->wait_readable(std::exchange(stream->in_vain, error != std::errc::interrupted));
         return Got::nothing;
     }
-    end_reading(*stream, is_final(error) || !error ? error : stream->write_error, now);
+    const std::error_code written(stream->write_error, std::system_category());
+    end_reading(*stream, is_final(error) || !error ? error : written, now);
     return Got::something;
 }
 

@@ -2,14 +2,14 @@
 //
 // The lock guards the core's calls of the groups `whole` and `send` and the sockets. Events are taken and delivered
 // without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
-// Compressing has a lock of its own.
+// Compressing a message takes no lock, and one thread at a time does it.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
+#include <forward_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +21,7 @@
 #include "descriptor.hpp"
 #include "engine.hpp"
 #include "lookup_pool.hpp"
+#include "wait_list.hpp"
 
 namespace tern::driver {
 
@@ -120,8 +121,8 @@ private:
         bool at_end = false;    ///< The last read got all there will ever be.
         bool no_room = false;   ///< The core had no room; `pump` comes before the next wait.
         bool waiting_to_write = false;
-        bool write_failed = false;  ///< What the peer said last is read yet, and then this is the end.
-        std::error_code write_error;
+        /// Of the system; 0: none. What the peer said last is read yet, and then this is the end.
+        int write_error = 0;
     };
 
     struct Pending {
@@ -135,8 +136,6 @@ private:
 
     std::error_code send(Outgoing& outgoing);
     std::error_code try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size);
-    template <class Condition>
-    [[nodiscard]] bool wait_for_progress(Lock& lock, TimePoint deadline, const Condition& condition);
     void pump();
     template <class Action>
     void guarded(const Action& action);
@@ -176,17 +175,15 @@ private:
     std::size_t place_ = 0;               ///< In the engine's list of lives.
     std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
-    /// Held while a message is compressed and queued, so that the order of both is the same. Taken before `mutex_`;
-    /// receiving never waits for it.
-    std::mutex compressing_;
     mutable std::mutex mutex_;
-    std::condition_variable idle_;
-    std::condition_variable progress_;  ///< Bytes have left, or the state may have changed.
-    int waiting_ = 0;                   ///< Threads that wait for `progress_`.
-    bool watching_ = false;             ///< `on_progress` is wanted.
+    WaitList idle_;
+    WaitList progress_;         ///< Bytes have left, or the state may have changed.
+    WaitList compressed_;       ///< `compressing_` is false again.
+    bool compressing_ = false;  ///< A thread compresses a message and queues it; the order of both is the same.
+    bool watching_ = false;     ///< `on_progress` is wanted.
     ClientCore core_;
-    std::vector<std::unique_ptr<Stream>> streams_;
-    std::vector<Pending> lookups_;  ///< That are under way.
+    std::forward_list<Stream> streams_;   ///< The newest last.
+    std::forward_list<Pending> lookups_;  ///< That are under way.
     TimePoint armed_for_ = TimePoint::max();
     bool woken_ = false;
     StreamId asking_ = 0;  ///< `ask` is about to be called for this one; 0: for none.

@@ -24,6 +24,7 @@ import time
 
 BARE = ["bare", "floor"]
 TERN = ["tern client", "tern loop", "tern thread", "tern async", "tern poll", "esp"]
+OUTSIDE = ["tern thread", "tern more", "tern threads"]
 PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsockets", "poco", "qt"]
 # Binaries that are not named like that.
 PROGRAMS = {"bare": ["bench_bare", "--form", "bare"], "floor": ["bench_bare", "--form", "floor"]}
@@ -33,9 +34,9 @@ SIZES = {16: "16 B", 32: "32 B", 128: "128 B", 1024: "1 KiB", 16384: "16 KiB", 1
 
 
 class Row:
-    def __init__(self, name, arguments, must, aim=None, measure="cpu_ns", drivers=None, unit="ns", count=None, warm=None):
+    def __init__(self, name, arguments, must, aim=None, measure="cpu_ns", drivers=None, unit="ns", count=None, warm=None, pin=True):
         self.name, self.arguments, self.must, self.aim, self.measure = name, arguments, must, aim, measure
-        self.drivers, self.unit, self.count, self.warm = drivers, unit, count, warm
+        self.drivers, self.unit, self.count, self.warm, self.pin = drivers, unit, count, warm, pin
 
 
 def rows():
@@ -51,6 +52,9 @@ def rows():
     sized("receive", "receive", [(16, 5, 3), (128, 2, 1.5), (1024, 1.25, 1.1), (16384, 1.1, 1), (1 << 20, 1.1, 1)])
     sized("receive text", "receive", [(128, 3, 2), (16384, 1.5, 1.3)], ["--kind", "text"])
     sized("send", "send", [(16, 5, 3), (128, 2.5, 1.6), (1024, 1.8, 1.4), (16384, 1.6, 1.3), (1 << 20, 1.5, 1.3)])
+    # Outside of handlers, with both cores for the client.
+    for name, form in (("one by one", "thread"), ("with more", "more"), ("by 4 threads", "threads")):
+        add(f"send 16 B {name}", ["--row", "send", "--size", "16"], None, drivers=["bare", f"tern {form}"], pin=False)
     add("echo 32 B", ["--row", "echo", "--size", "32"], 1.15, 1.05)
     spinning = ["bare", "bare spin", "tern loop spin"]
     add("echo 32 B, latency", ["--row", "echo", "--size", "32"], 0.45, 0.38, "latency_p50", spinning)
@@ -131,7 +135,7 @@ class Bench:
         port = self.server.secure_port if "--tls" in row.arguments else self.server.port
         arguments = [program, *form, "--port", port, *row.arguments, "--count", str(count), "--warm", str(warm)]
         try:
-            done = subprocess.run(pinned(1) + arguments, capture_output=True, text=True, timeout=120)
+            done = subprocess.run((pinned(1) if row.pin else []) + arguments, capture_output=True, text=True, timeout=120)
         except subprocess.TimeoutExpired:
             print(f"too slow: {' '.join(arguments)}", file=sys.stderr)
             return None
@@ -253,7 +257,7 @@ def amount(value, unit):
 def headline(row):
     """The form of tern that the row is about, and the best of the peers."""
     found = row["drivers"]
-    tern = next((each for each in ("tern loop spin", "tern client", "tern loop") if each in found), None)
+    tern = next((each for each in ("tern loop spin", "tern client", "tern loop", *OUTSIDE) if each in found), None)
     peers = [each for each in found if each in PEERS and not ("text" in row["row"] and each in UNCHECKED)]
     return tern, min(peers, key=lambda each: found[each]["value"], default=None)
 

@@ -3,6 +3,8 @@
 //     client  a `Client` with a thread of its own; messages are sent inside handlers, so that they leave together
 //     loop    the same on a `Loop`
 //     thread  a `Client` that the main thread uses: `send_binary` there, `receive` there
+//     more    the same, and all messages but the last are said to have more behind them
+//     threads the same as `thread`, but four threads send
 //     async   an `AsyncClient` and coroutines
 //     poll    the driver on poll() (src/posix)
 //
@@ -149,6 +151,23 @@ void run_client(const bench::Task& task) {
     std::_Exit(0);
 }
 
+/// Outside of handlers.
+void send_from_threads(tern::Client& client, const bench::Task& task, tern::Bytes payload, std::uint64_t messages) {
+    const bool more = task.form == "more";
+    const auto send = [&](std::uint64_t count) {
+        for (std::uint64_t i = 1; i <= count; ++i) {
+            check(client.send_binary(payload, {.wait = 10s, .more = more && i < count}));
+        }
+    };
+    if (task.form != "threads" || messages == 1) return send(messages);
+    constexpr std::uint64_t threads = 4;
+    std::vector<std::thread> all;
+    for (std::uint64_t i = 0; i < threads; ++i) {
+        all.emplace_back(send, messages / threads + (i < messages % threads ? 1 : 0));
+    }
+    for (std::thread& thread : all) thread.join();
+}
+
 void run_thread(const bench::Task& task) {
     tern::Client client(config_of(task));
     check(client.connect());
@@ -158,7 +177,7 @@ void run_thread(const bench::Task& task) {
         if (step == Step::done) break;
         if (step == Step::ask) check(client.send_text(course.command(), {.wait = 10s}));
         const std::uint64_t messages = step == Step::ask ? course.to_send() : step == Step::send ? 1 : 0;
-        for (std::uint64_t i = 0; i < messages; ++i) check(client.send_binary(tern::as_bytes(payload), {.wait = 10s}));
+        send_from_threads(client, task, tern::as_bytes(payload), messages);
         const auto message = client.receive(20s);
         if (!message) check(message.error());
         step = course.received(message->data.size());
@@ -373,7 +392,7 @@ void run_many(const bench::Task& task) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const bench::Task task = bench::parse(argc, argv, {"client", "loop", "thread", "async", "poll"});
+    const bench::Task task = bench::parse(argc, argv, {"client", "loop", "thread", "more", "threads", "async", "poll"});
     if (task.spin && task.form != "loop") bench::unsupported("only a Loop spins");
     if (task.row == "idle" || task.row == "connect" || task.row == "storm" || task.connections > 1) {
         if (task.form != "loop") bench::unsupported("of this row only the form loop");
@@ -382,7 +401,7 @@ int main(int argc, char** argv) {
         if (task.row == "storm") run_storm(task);
         run_many(task);
     }
-    if (task.form == "thread") {
+    if (task.form == "thread" || task.form == "more" || task.form == "threads") {
         run_thread(task);
     } else if (task.form == "async") {
         run_async(task);

@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t max_pieces = 4;
 /// Messages sent inside a handler are gathered until it returns, unless so much has come together.
 constexpr std::size_t gather_limit = 64u << 10u;
+/// Calls of the kernel, after which somebody else has to go on writing.
+constexpr int writes_at_once = 16;
 /// Reads from one connection before others have their turn.
 constexpr int reads_at_once = 8;
 
@@ -114,9 +116,9 @@ std::error_code Runner::send_part(Opcode opcode, Bytes payload, bool fin, const 
 std::error_code Runner::send(Outgoing& outgoing) {
     // Nothing to compress and nothing to wait for, which most messages have in common.
     if (!outgoing.may_be_compressed(config_->compression)) {
-        const std::lock_guard lock(mutex_);
+        Lock lock(mutex_);
         const std::error_code error = core_.finish(outgoing);
-        if (!error) flush_and_settle();
+        if (!error) flush_and_settle(lock, outgoing.options().more);
         if (!error || outgoing.options().wait.count() <= 0) return noted(error);
     }
     const std::chrono::milliseconds wait = outgoing.options().wait;
@@ -125,7 +127,7 @@ std::error_code Runner::send(Outgoing& outgoing) {
     Lock lock(mutex_, std::defer_lock);
     for (std::size_t size = 0;;) {
         const std::error_code error = try_to_send(outgoing, lock, size);
-        if (!error) flush_and_settle();
+        if (!error) flush_and_settle(lock, outgoing.options().more);
         if (!error || deadline == TimePoint::min()) return noted(error);
         const bool full = error == make_error_code(Errc::send_queue_full);
         const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
@@ -178,22 +180,23 @@ std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t&
 std::error_code Runner::drain(std::chrono::milliseconds limit) {
     Lock lock(mutex_);
     if (engine_->on_thread()) return Errc::would_deadlock;
+    flush(lock);
     const auto done = [this] { return core_.send_queued() == 0 || !running_; };
     if (!progress_.wait_until(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
     return core_.send_queued() == 0 && core_.state() == State::open ? std::error_code() : Errc::not_connected;
 }
 
 std::error_code Runner::ping(Bytes payload) {
-    const Lock lock(mutex_);
+    Lock lock(mutex_);
     const std::error_code error = core_.ping(payload);
-    if (!error) flush();
+    if (!error) flush(lock);
     return noted(error);
 }
 
 std::error_code Runner::pong(Bytes payload) {
-    const Lock lock(mutex_);
+    Lock lock(mutex_);
     const std::error_code error = core_.pong(payload);
-    if (!error) flush();
+    if (!error) flush(lock);
     return noted(error);
 }
 
@@ -204,9 +207,9 @@ std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
     for (;;) {
         int descriptor = -1;
         {
-            const Lock lock(mutex_);
+            Lock lock = whole();
             if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
-            flush(true);
+            flush(lock, true);
             if (core_.send_queued() <= left) return {};
             for (const Stream& stream : streams_) {
                 if (stream.waiting_to_write && stream.write_error == 0) {
@@ -333,7 +336,7 @@ void Runner::answer(StreamId id, Attempt attempt, Error error) {
         engine_->post([self = shared_from_this(), id, attempt, error]() mutable {
             self->guarded([&] {
                 {
-                    const Lock inner(self->mutex_);
+                    const Lock inner = self->whole();
                     self->core_.on_prepared(id, std::move(attempt), std::move(error), clock_now());
                 }
                 self->pump();
@@ -378,7 +381,7 @@ void Runner::guarded(const Action& action) {
 void Runner::run_out_of_memory() {
     for (;;) {
         {
-            const Lock lock(mutex_);
+            const Lock lock = whole();
             core_.run_out_of_memory();
             streams_.clear();
             lookups_.clear();
@@ -398,14 +401,14 @@ Runner::Taken Runner::run() {
     while (taken == Taken::some) {
         bool stopping = false;
         {
-            const Lock lock(mutex_);
+            Lock lock = whole();
             woken_ = false;
             in_handler_ = false;
             const TimePoint now = clock_now();
             follow_intents(now);
             core_.settle(now);
             // What was written has consequences too: FIN behind a Close, `writable`.
-            if (flush()) core_.settle(now);
+            if (flush(lock)) core_.settle(now);
             run_commands();
             in_handler_ = true;
             stopping = stopping_;
@@ -416,11 +419,11 @@ Runner::Taken Runner::run() {
 }
 
 void Runner::rest(Taken taken) {
-    Lock lock(mutex_);
+    Lock lock = whole();
     while (taken == Taken::nothing && core_.unsettled()) {
         lock.unlock();
         taken = run();
-        lock.lock();
+        lock = whole();
     }
     in_handler_ = false;
     if (taken == Taken::nothing) start_reading();
@@ -482,7 +485,7 @@ void Runner::arm_timer() {
 
 void Runner::on_deadline() {
     {
-        const Lock lock(mutex_);
+        const Lock lock = whole();
         armed_for_ = TimePoint::max();
         core_.on_timeout(clock_now());
     }
@@ -539,7 +542,7 @@ void Runner::start_resolve(const Command& command) {
         if (self == nullptr) return;
         self->guarded([&] {
             {
-                const Lock lock(self->mutex_);
+                const Lock lock = self->whole();
                 self->end_lookup(id);
                 self->core_.on_resolved(id, answer.addresses, answer.error, clock_now());
             }
@@ -578,7 +581,7 @@ void Runner::start_connect(const Command& command) {
 void Runner::report_connected(StreamId id, const std::error_code& error) {
     guarded([&] {
         {
-            const Lock lock(mutex_);
+            const Lock lock = whole();
             Stream* stream = find(id);
             if (stream == nullptr) return;
             stream->connected = !error;
@@ -600,32 +603,55 @@ Runner::Stream* Runner::find(StreamId id) {
 
 // --- bytes ---------------------------------------------------------------------------------------------------------
 
-/// After something was accepted for sending.
-void Runner::flush_and_settle() {
-    flush();
+/// After something was accepted for sending. `more` will be, at once.
+void Runner::flush_and_settle(Lock& lock, bool more) {
+    if (!more || core_.send_queued() >= gather_limit) flush(lock);
     if (core_.needs_settle()) post_pump();
 }
 
-/// Writes what waits, without blocking. Called by any thread under the lock. Inside a handler the messages are left to
-/// gather; the loop comes here when the handlers are done. Returns whether there was something.
-bool Runner::flush(bool forced) {
+/// For calls of the group `whole`, and whatever else does not go together with a thread that is writing.
+Runner::Lock Runner::whole() {
+    Lock lock(mutex_);
+    if (writing_) {
+        ++want_whole_;
+        written_.wait(lock, [this] { return !writing_; });
+        --want_whole_;
+    }
+    return lock;
+}
+
+/// Writes what waits, without blocking. Called by any thread, which gives the lock away while the kernel has its turn:
+/// what others send meanwhile, they leave to it. Inside a handler the messages are left to gather; the loop comes here
+/// when the handlers are done. Returns whether there was something.
+bool Runner::flush(Lock& lock, bool forced) {
     if (!forced && in_handler_ && engine_->on_thread() && core_.send_queued() < gather_limit) return false;
+    if (writing_) return false;
     bool tried = false;
-    for (Stream& stream : streams_) tried = flush(stream, forced) || tried;
+    for (Stream& stream : streams_) tried = flush(stream, lock, forced) || tried;
     return tried;
 }
 
-bool Runner::flush(Stream& stream, bool forced) {
+bool Runner::flush(Stream& stream, Lock& lock, bool forced) {
     if (!stream.connected || stream.write_error != 0) return false;
     if (stream.waiting_to_write && !forced) return false;
-    for (bool tried = false;; tried = true) {
+    for (int writes = 0;; ++writes) {
+        // Nobody writes for the others for ever, nor while somebody waits for the end of it.
+        if (want_whole_ != 0 || writes == writes_at_once) {
+            post_pump();
+            return true;
+        }
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);
-        if (count == 0) return tried;
+        if (count == 0) return writes != 0;
         std::size_t offered = 0;
         for (std::size_t i = 0; i < count; ++i) offered += pieces[i].size();
         std::error_code error;
+        writing_ = true;
+        lock.unlock();
         const std::size_t written = write_some(stream.socket, {pieces.data(), count}, error);
+        lock.lock();
+        writing_ = false;
+        written_.notify_all();
         core_.tx_consume(stream.id, written);
         tell_progress();
         note_activity();
@@ -645,7 +671,7 @@ void Runner::on_writable(StreamId id, bool sound) {
     bool connecting = false;
     std::error_code error;
     {
-        const Lock lock(mutex_);
+        Lock lock = whole();
         Stream* stream = find(id);
         if (stream == nullptr) return;
         stream->waiting_to_write = false;
@@ -653,7 +679,7 @@ void Runner::on_writable(StreamId id, bool sound) {
         if (connecting) {
             if (!sound) error = connect_result(stream->socket);
         } else {
-            flush();
+            flush(lock);
         }
     }
     if (connecting) return report_connected(id, error);
@@ -711,7 +737,7 @@ Runner::Got Runner::read(StreamId id) {
     Stream* stream = nullptr;
     std::span<std::byte> space;
     {
-        const Lock lock(mutex_);
+        const Lock lock = whole();
         stream = find(id);
         if (stream == nullptr || !stream->connected) return Got::something;
         stream->reading = false;
@@ -727,7 +753,7 @@ Runner::Got Runner::read(StreamId id) {
     // Without the lock, so that nobody who sends has to wait. Streams are closed by this thread alone.
     std::error_code error;
     const std::size_t size = read_some(stream->socket, space, error);
-    const Lock lock(mutex_);
+    const Lock lock = whole();
     const TimePoint now = clock_now();
     core_.rx_commit(id, size, now);
     stream->exhausted = size < space.size();
@@ -771,7 +797,7 @@ void Runner::note_activity() {
 }
 
 bool Runner::trim_if_quiet() {
-    const Lock lock(mutex_);
+    const Lock lock = whole();
     if (!std::exchange(quiet_, true) && running_) return false;
     active_ = false;
     core_.trim();

@@ -2,6 +2,8 @@
 //
 // The lock guards the core's calls of the groups `whole` and `send` and the sockets. Events are taken and delivered
 // without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
+// Whoever writes gives the lock away meanwhile, so that others can send: their messages leave with its next write. What
+// moves or ends a connection waits until nobody writes (`whole`).
 // Compressing a message takes no lock, and one thread at a time does it.
 #pragma once
 
@@ -153,9 +155,10 @@ private:
     void start_connect(const Command& command);
     void report_connected(StreamId id, const std::error_code& error);
     void end_stream(StreamId id);
-    void flush_and_settle();
-    bool flush(bool forced = false);
-    bool flush(Stream& stream, bool forced);
+    [[nodiscard]] Lock whole();
+    void flush_and_settle(Lock& lock, bool more);
+    bool flush(Lock& lock, bool forced = false);
+    bool flush(Stream& stream, Lock& lock, bool forced);
     std::error_code noted(std::error_code error);
     void end_writing(Stream& stream, const std::error_code& error);
     void start_reading();
@@ -176,6 +179,9 @@ private:
     std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
     mutable std::mutex mutex_;
+    bool writing_ = false;  ///< A thread gives the kernel what `tx` has lent, without the lock.
+    int want_whole_ = 0;    ///< Threads that wait until nobody does.
+    WaitList written_;
     WaitList idle_;
     WaitList progress_;         ///< Bytes have left, or the state may have changed.
     WaitList compressed_;       ///< `compressing_` is false again.

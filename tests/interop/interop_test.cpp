@@ -1,7 +1,9 @@
 // The client against servers that we did not write.
+#include <array>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -146,6 +148,32 @@ TEST_P(Interop, ManySmallMessagesKeepTheirOrder) {
     const std::vector<Message> messages = client.messages();
     for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(messages[i].text(), std::to_string(i));
 }
+
+#if !defined(TERN_TEST_POLL)
+TEST_P(Interop, SeveralThreadsSendAndEachKeepsItsOrder) {
+    constexpr std::size_t threads = 4;
+    constexpr std::size_t count = 3'000;
+    WatchedClient client(config());
+    ASSERT_TRUE(client.wait_for_open());
+    std::vector<std::thread> senders;
+    for (std::size_t thread = 0; thread < threads; ++thread) {
+        senders.emplace_back([&, thread] {
+            for (std::size_t i = 0; i < count; ++i) {
+                const std::string padding(i % 100 == 0 ? 20'000 : i % 200, ' ');
+                const SendOptions options{.wait = patience, .more = i % 7 != 0 && i + 1 != count};
+                EXPECT_FALSE(client->send_text(std::to_string(i * threads + thread) + padding, options));
+            }
+        });
+    }
+    for (std::thread& sender : senders) sender.join();
+    ASSERT_TRUE(client.wait_for_messages(threads * count));
+    std::array<std::size_t, threads> next{};
+    for (const Message& message : client.messages()) {
+        const std::size_t number = std::stoul(message.data);
+        ASSERT_EQ(number / threads, next[number % threads]++);
+    }
+}
+#endif
 
 TEST_P(Interop, PingsAreAnswered) {
     WatchedClient client(config());

@@ -432,6 +432,35 @@ TEST(Sending, FromManyThreadsLosesAndMixesNothing) {
 }
 
 /// Random calls from several threads and from handlers. That it ends without a report of a sanitizer is the test.
+TEST(Sending, WhatHasMoreBehindItWaitsForTheRest) {
+    ScriptedServer server(echo);
+    std::promise<void> held;
+    std::promise<void> release;
+    Client client{short_config(server.url())};
+    // The loop must not come along meanwhile; it would write what waits.
+    ASSERT_FALSE(client.on_message([&, released = release.get_future().share()](MessageView message) {
+        if (message.text() != "hold") return;
+        held.set_value();
+        released.wait();
+    }));
+    ASSERT_FALSE(client.connect());
+    ASSERT_FALSE(client.send_text("hold"));
+    ASSERT_EQ(held.get_future().wait_for(bearable), std::future_status::ready);
+    ASSERT_FALSE(client.send_text("one", {.more = true}));
+    const std::size_t one = client.stats().send_queued;
+    EXPECT_NE(one, 0u);
+    ASSERT_FALSE(client.send_text("two", {.more = true}));
+    EXPECT_EQ(client.stats().send_queued, 2 * one);
+    ASSERT_FALSE(client.send_text("end"));
+    EXPECT_EQ(client.stats().send_queued, 0u);
+    ASSERT_FALSE(client.send_binary(std::vector<std::byte>(70'000), {.more = true}));
+    EXPECT_EQ(client.stats().send_queued, 0u) << "so much does not wait";
+    ASSERT_FALSE(client.send_text("drained", {.more = true}));
+    EXPECT_FALSE(client.drain(bearable));
+    EXPECT_EQ(client.stats().send_queued, 0u);
+    release.set_value();
+}
+
 TEST(Stress, RandomCallsFromEverywhere) {
     ScriptedServer server(echo);
     for (unsigned seed = 0; seed < 30; ++seed) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -83,7 +84,8 @@ public:
 
 private:
     struct Slot {
-        std::mutex mutex;  ///< Held shared by calls and alone by destruction; so a call never meets a dying client.
+        /// Held shared by calls, and alone by moving and destruction; so a call never meets a dying client.
+        std::shared_mutex mutex;
         std::unique_ptr<Client> client;
         std::shared_ptr<Watch> watch;
         bool moves = false;  ///< Its handler does not call it, because moving needs quiet.
@@ -166,14 +168,20 @@ private:
     void act(std::minstd_rand random) {
         for (int i = 0; i < 25; ++i) {
             Slot& slot = *slots_[random() % slots_.size()];
-            const std::unique_lock using_it(slot.mutex, std::try_to_lock);
+            const auto what = static_cast<unsigned>(random() % 24);
+            if (what < 2) {
+                const std::unique_lock alone(slot.mutex, std::try_to_lock);
+                if (alone && slot.client != nullptr) act_alone(slot, what);
+                continue;
+            }
+            const std::shared_lock using_it(slot.mutex, std::try_to_lock);
             if (!using_it || slot.client == nullptr) continue;
             Client& client = *slot.client;
-            switch (random() % 24) {
-                case 0:
-                case 1:
+            switch (what) {
                 case 2:
-                case 3: static_cast<void>(client.start()); break;
+                case 3:
+                case 15:
+                case 16: static_cast<void>(client.start()); break;
                 case 4: static_cast<void>(client.connect()); break;
                 case 5: static_cast<void>(client.stop(std::chrono::milliseconds(random() % 10))); break;
                 case 6: static_cast<void>(client.close(CloseCode{4000}, "random")); break;
@@ -185,18 +193,22 @@ private:
                 case 12: static_cast<void>(client.stats()); break;
                 case 13: client.resume(); break;
                 case 14: std::this_thread::yield(); break;
-                case 15: {
-                    if (!slot.moves) break;
-                    Client moved = std::move(client);
-                    client = std::move(moved);
+                default: {
+                    const SendOptions options{.more = random() % 8 == 0};
+                    static_cast<void>(client.send_text(std::string(random() % 3000, 'x'), options));
                     break;
                 }
-                case 16:
-                    slot.client.reset();
-                    slot.watch->gone = true;
-                    break;
-                default: static_cast<void>(client.send_text(std::string(random() % 3000, 'x'))); break;
             }
+        }
+    }
+
+    static void act_alone(Slot& slot, unsigned what) {
+        if (what == 0) {
+            slot.client.reset();
+            slot.watch->gone = true;
+        } else if (slot.moves) {
+            Client moved = std::move(*slot.client);
+            *slot.client = std::move(moved);
         }
     }
 

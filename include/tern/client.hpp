@@ -199,10 +199,10 @@ public:
 
     /// Sends a message. The bytes are copied and on their way, or in the queue, when it returns; nothing blocks unless
     /// `options.wait` says so (not inside a handler: there it is as 0). Inside a handler, messages are gathered and
-    /// leave together when it returns; elsewhere `options.more` does that. Errors: `not_connected`, `already_closing`, `send_queue_full`,
-    /// `outgoing_text_not_utf8`, `message_in_progress`, `out_of_memory`. After an error nothing of it was sent.
-    /// Messages are compressed where the server has agreed to it and `options` do not say otherwise; inside a handler
-    /// one is left as it is when another thread is compressing at that moment.
+    /// leave together when it returns; elsewhere `options.more` does that. Errors: `not_connected`, `already_closing`,
+    /// `send_queue_full`, `outgoing_text_not_utf8`, `message_in_progress`, `out_of_memory`. After an error nothing of
+    /// it was sent. Messages are compressed where the server has agreed to it and `options` do not say otherwise;
+    /// inside a handler one is left as it is when another thread is compressing at that moment.
     std::error_code send_text(std::string_view text, const SendOptions& options = {});
     std::error_code send_binary(Bytes bytes, const SendOptions& options = {});
     /// Sends one fragment of a message: `opcode` text or binary begins it, `continuation` goes on, `fin` ends it. Other

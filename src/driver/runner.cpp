@@ -637,6 +637,7 @@ bool Runner::flush(Stream& stream, Lock& lock, bool forced) {
     for (int writes = 0;; ++writes) {
         // Nobody writes for the others for ever, nor while somebody waits for the end of it.
         if (want_whole_ != 0 || writes == writes_at_once) {
+            stream.waiting_to_write = false;  // it was not tried once more, see below
             post_pump();
             return true;
         }

@@ -166,7 +166,7 @@ TEST_P(Interop, SeveralThreadsSendAndEachKeepsItsOrder) {
         });
     }
     for (std::thread& sender : senders) sender.join();
-    ASSERT_TRUE(client.wait_for_messages(threads * count));
+    ASSERT_TRUE(client.wait_for_messages(threads * count)) << client.error().message();
     std::array<std::size_t, threads> next{};
     for (const Message& message : client.messages()) {
         const std::size_t number = std::stoul(message.data);

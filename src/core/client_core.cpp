@@ -854,7 +854,7 @@ void ClientCore::Impl::tell_fates() {
 
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
-    if (auto refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(*refusal);
+    if (Error refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(refusal);
     if (attempt_->status() == ConnectAttempt::Status::working) return;
     if (attempt_->status() == ConnectAttempt::Status::failed) {
         Error error = attempt_->error();

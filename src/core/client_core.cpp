@@ -635,6 +635,7 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) {
+        if (attempt_ == nullptr) common_.commands.trim();
         if (give_up_from_ == give_up_until_) return false;
         command = Command();  // close
         command.id = give_up_from_++;
@@ -671,6 +672,7 @@ bool ClientCore::Impl::next(Event& event) {
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
     current_ = lifecycle_.pop();
+    if (attempt_ == nullptr) lifecycle_.trim();
     if (config_->tracer != nullptr) {
         std::string text(event_name(current_->kind));
         if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
@@ -737,8 +739,6 @@ void ClientCore::Impl::settle(TimePoint now) {
 }
 
 void ClientCore::Impl::trim() noexcept {
-    common_.commands.trim();
-    lifecycle_.trim();
     if (link_) link_.connection->trim();
 }
 

@@ -169,6 +169,7 @@ void Upgrade::write_request(std::string& out) {
     const auto add = [&](std::string_view name, std::string_view value) {
         out.append(name).append(": ").append(value).append("\r\n");
     };
+    out.reserve(out.size() + 256);  // enough for most
     out.append("GET ").append(url_.target).append(" HTTP/1.1\r\n");
     add("Host", url_.host_header());
     add("Upgrade", "websocket");

@@ -636,6 +636,7 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) {
+        if (attempt_ == nullptr) common_.commands.trim();
         if (give_up_from_ == give_up_until_) return false;
         command = Command();  // close
         command.id = give_up_from_++;
@@ -672,6 +673,7 @@ bool ClientCore::Impl::next(Event& event) {
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
     current_ = lifecycle_.pop();
+    if (attempt_ == nullptr) lifecycle_.trim();
     if (config_->tracer != nullptr) {
         std::string text(event_name(current_->kind));
         if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
@@ -738,8 +740,6 @@ void ClientCore::Impl::settle(TimePoint now) {
 }
 
 void ClientCore::Impl::trim() noexcept {
-    common_.commands.trim();
-    lifecycle_.trim();
     if (link_) link_.connection->trim();
 }
 
@@ -860,7 +860,7 @@ void ClientCore::Impl::tell_fates() {
 
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
-    if (auto refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(*refusal);
+    if (Error refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(refusal);
     if (attempt_->status() == ConnectAttempt::Status::working) return;
     if (attempt_->status() == ConnectAttempt::Status::failed) {
         Error error = attempt_->error();

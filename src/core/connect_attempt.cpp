@@ -48,12 +48,7 @@ Error check_attempt(const Config& config, Crypto& crypto, Url& url) {
 
 ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
                                bool prepare, std::uint32_t number, TimePoint now)
-    : config_(std::move(config)),
-      common_(common),
-      start_url_(std::move(url)),
-      url_(start_url_),
-      number_(number),
-      began_(now) {
+    : config_(std::move(config)), common_(common), url_(std::move(url)), number_(number), began_(now) {
     if (!prepare) {
         dial(now);
         return;
@@ -76,8 +71,7 @@ void ConnectAttempt::on_prepared(StreamId id, Attempt attempt, Error error, Time
     config->user = std::move(attempt.user);
     config->password = std::move(attempt.password);
     config->bearer_token = std::move(attempt.bearer_token);
-    if (!error) error = check_attempt(*config, common_.crypto, start_url_);
-    url_ = start_url_;
+    if (!error) error = check_attempt(*config, common_.crypto, url_);
     config_ = std::move(config);
     if (!error) error = common_.prepare_tls(url_);
     times_.prepare = to_microseconds(now - began_);
@@ -165,7 +159,7 @@ void ConnectAttempt::update_dialer(TimePoint now) {
                       .target = target_,
                       .tls = url_.secure ? common_.tls.get() : nullptr,
                       .proxy_tls = common_.proxy_tls.get(),
-                      .foreign = redirects_ != 0 && !same_origin(url_, start_url_),
+                      .foreign = start_url_ && !same_origin(url_, *start_url_),
                       .attempt = config_.get()};
     link_.connection = std::make_unique<Connection>(common_.config, route, common_.crypto, now, &common_.memory);
     link_.connection->trace_as(link_.stream);
@@ -210,6 +204,7 @@ void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
         error.elapsed = refusal.elapsed;
         return fail(std::move(error));
     }
+    if (!start_url_) start_url_ = url_;
     url_ = std::move(target);
     error = common_.prepare_tls(url_);
     if (error) return fail(std::move(error));

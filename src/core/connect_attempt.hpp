@@ -66,7 +66,7 @@ public:
 
     [[nodiscard]] Status status() const noexcept { return status_; }
     /// Why it failed.
-    [[nodiscard]] const Error& error() const noexcept { return error_; }
+    [[nodiscard]] const Error& error() const noexcept { return error_.view(); }
     [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
     [[nodiscard]] Phase phase() const noexcept;
     /// "host:port (address)", as far as it is known.
@@ -75,8 +75,8 @@ public:
     /// The connection in its handshakes; once the attempt is open, it is to be taken away.
     [[nodiscard]] Link& link() noexcept { return link_; }
 
-    /// The answer that has sent it elsewhere. Once each.
-    [[nodiscard]] std::optional<Error> take_redirect() { return std::exchange(redirect_, std::nullopt); }
+    /// The answer that has sent it elsewhere, once each; otherwise no error.
+    [[nodiscard]] Error take_redirect() { return redirect_.take(); }
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
@@ -98,12 +98,12 @@ private:
 
     std::shared_ptr<const Config> config_;
     Common& common_;
-    Url start_url_;
-    Url url_;  ///< Where it leads now: there, or where that redirects to.
+    Url url_;              ///< Where it leads now.
+    Rare<Url> start_url_;  ///< Where it led before it was redirected; none: it was not.
     const std::uint32_t number_;
     const TimePoint began_;
     Status status_ = Status::working;
-    Error error_;
+    Rare<Error> error_;
     PhaseTimes times_;
 
     StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
@@ -111,7 +111,7 @@ private:
     std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
     std::vector<std::string> visited_;  ///< The URLs that have redirected it.
     std::uint32_t redirects_ = 0;
-    std::optional<Error> redirect_;  ///< Of the last one, until it is taken.
+    Rare<Error> redirect_;  ///< Of the last one, until it is taken.
     std::string peer_;
     Link link_;
 };

@@ -144,20 +144,23 @@ void Connection::end_step(TimePoint now) {
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - making_->step_began);
     switch (step_) {
         case Step::proxy_tls:
+            making_->result = std::make_unique<Handshake>();
             making_->result->proxy_tls = layers_.back()->engine().info();
             making_->times.proxy += took;
             break;
         case Step::proxy: making_->times.proxy += took; break;
         case Step::tls:
+            if (making_->result == nullptr) making_->result = std::make_unique<Handshake>();
             making_->result->tls = layers_.back()->engine().info();
             making_->times.tls = took;
             break;
         default: {
-            Handshake& result = static_cast<Upgrade&>(*making_->handshaker).result();
-            making_->result->request = std::move(result.request);
-            making_->result->response = std::move(result.response);
-            making_->result->subprotocol = std::move(result.subprotocol);
-            making_->result->compression = result.compression;
+            const std::unique_ptr<Handshake> before = std::move(making_->result);
+            making_->result = static_cast<Upgrade&>(*making_->handshaker).take_result();
+            if (before != nullptr) {
+                making_->result->tls = std::move(before->tls);
+                making_->result->proxy_tls = std::move(before->proxy_tls);
+            }
             making_->times.upgrade = took;
             if (config_.tracer != nullptr) trace_heads();
         }
@@ -321,6 +324,7 @@ std::size_t Connection::tx(std::span<Bytes> out) {
             lent_->bytes.clear();
             lent_->taken = 0;
             if (layers_.empty()) {
+                std::string().swap(lent_->bytes);
                 std::swap(lent_->bytes, lent_->words);
             } else {
                 encrypt_what_waits();

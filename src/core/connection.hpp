@@ -126,7 +126,7 @@ private:
         TimePoint step_deadline{};
         PhaseTimes times{};
         std::unique_ptr<Handshaker> handshaker{};
-        std::unique_ptr<Handshake> result = std::make_unique<Handshake>();
+        std::unique_ptr<Handshake> result{};
         MemoryCharge heads_and_bodies{};  ///< Of HTTP.
     };
 

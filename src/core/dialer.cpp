@@ -146,10 +146,10 @@ void Dialer::attempt_failed(std::size_t index, Error error, TimePoint now) {
     if (one_of_many && took.count() != 0) detail += " after " + duration_text(took);
     if (!error.detail.empty()) detail += ": " + error.detail;
     if (error_) {
-        error_.detail += "; " + detail + (error.detail.empty() ? ": " + error.code.message() : "");
+        error_->detail += "; " + detail + (error.detail.empty() ? ": " + error.code.message() : "");
     } else {
         error_ = std::move(error);
-        error_.detail = std::move(detail);
+        error_->detail = std::move(detail);
     }
     if (!waiting_.empty()) return start_next(now);
     if (attempts_.empty()) status_ = Status::failed;

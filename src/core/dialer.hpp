@@ -13,6 +13,7 @@
 #include <tern/core.hpp>
 
 #include "fifo.hpp"
+#include "rare.hpp"
 
 namespace tern::core {
 
@@ -35,7 +36,7 @@ public:
     [[nodiscard]] TimePoint began_at() const noexcept { return began_; }
     [[nodiscard]] TimePoint resolved_at() const noexcept { return resolved_; }
     /// Why no address could be reached; only when `failed`.
-    [[nodiscard]] const Error& error() const noexcept { return error_; }
+    [[nodiscard]] const Error& error() const noexcept { return error_.view(); }
 
     void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
     void on_connected(StreamId id, Error error, TimePoint now);
@@ -80,7 +81,7 @@ private:
 
     StreamId stream_ = 0;
     Address address_;
-    Error error_;
+    Rare<Error> error_;
 };
 
 }  // namespace tern::core

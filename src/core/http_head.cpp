@@ -127,6 +127,7 @@ void HttpHeadParser::parse_field(std::string_view line) {
         wrong = "a header value contains a control character: ";
     }
     if (wrong != nullptr) return fail(Errc::response_malformed, wrong + quoted(line));
+    if (head_.fields.empty()) head_.fields.reserve(4);  // enough for most answers that open a connection
     head_.fields.push_back({std::string(name), std::string(trim(line.substr(colon + 1)))});
 }
 

@@ -11,6 +11,7 @@
 #include <tern/error.hpp>
 
 #include "buffer.hpp"
+#include "rare.hpp"
 
 namespace tern::core {
 
@@ -32,7 +33,7 @@ public:
     /// Takes everything from `in`, up to and including the blank line. Each byte is looked at once, however the head is
     /// cut into pieces.
     Status advance(Buffer& in);
-    [[nodiscard]] const Error& error() const noexcept { return error_; }
+    [[nodiscard]] const Error& error() const noexcept { return error_.view(); }
     /// Complete when done.
     [[nodiscard]] HttpHead& head() noexcept { return head_; }
     /// Bytes taken so far.
@@ -53,7 +54,7 @@ private:
     std::size_t received_ = 0;
     std::string line_;  ///< What has arrived of the current line.
     HttpHead head_;
-    Error error_;
+    Rare<Error> error_;
 };
 
 /// Equal but for the case of ASCII letters.

@@ -339,13 +339,8 @@ MessageReader::Step MessageReader::fail(Errc code, std::string detail) {
     return Step::failed;
 }
 
-const MessageReader::End& MessageReader::end() const noexcept {
-    static const End none;
-    return end_ ? *end_ : none;
-}
-
-Errc MessageReader::error() const noexcept { return end().error; }
-const std::string& MessageReader::error_detail() const noexcept { return end().error_detail; }
-const CloseFrame& MessageReader::close_frame() const noexcept { return end().close_frame; }
+Errc MessageReader::error() const noexcept { return end_.view().error; }
+const std::string& MessageReader::error_detail() const noexcept { return end_.view().error_detail; }
+const CloseFrame& MessageReader::close_frame() const noexcept { return end_.view().close_frame; }
 
 }  // namespace tern::core

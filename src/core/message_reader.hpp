@@ -129,7 +129,6 @@ private:
     bool check_text(Bytes bytes, bool last);
     void end_of_frame() noexcept;
     Step fail(Errc code, std::string detail = {});
-    [[nodiscard]] const End& end() const noexcept;
 
     Delivery delivery_;
     std::size_t max_message_size_;

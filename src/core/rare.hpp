@@ -32,6 +32,11 @@ public:
         const std::unique_ptr<T> value = std::move(value_);
         return value != nullptr ? std::move(*value) : T();
     }
+    /// The value; one that stands for it if there is none.
+    [[nodiscard]] const T& view() const noexcept {
+        static const T none{};
+        return value_ != nullptr ? *value_ : none;
+    }
     /// A copy.
     [[nodiscard]] T value() const { return value_ != nullptr ? *value_ : T(); }
 

@@ -169,6 +169,7 @@ void Upgrade::write_request(std::string& out) {
     const auto add = [&](std::string_view name, std::string_view value) {
         out.append(name).append(": ").append(value).append("\r\n");
     };
+    out.reserve(out.size() + 256);  // enough for most
     out.append("GET ").append(url_.target).append(" HTTP/1.1\r\n");
     add("Host", url_.host_header());
     add("Upgrade", "websocket");
@@ -190,7 +191,7 @@ void Upgrade::write_request(std::string& out) {
         if (!foreign_ || !personal) add(header.name, header.value);
     }
     out.append("\r\n");
-    result_.request = out;
+    request_ = out;
     stage_ = Stage::head;
 }
 
@@ -219,18 +220,21 @@ void Upgrade::take_head() {
 }
 
 void Upgrade::judge(HttpHead& head) {
+    auto result = std::make_unique<Handshake>();
     const auto digest = crypto_.sha1(as_bytes(key_ + std::string(guid)));
     Error error = check_upgrade(head);
     if (!error) error = check_accept(head, crypto_.base64(digest));
-    if (!error) error = judge_extensions(head.fields, config_.compression, result_.compression);
-    if (!error) error = check_subprotocol(head, config_, result_.subprotocol);
+    if (!error) error = judge_extensions(head.fields, config_.compression, result->compression);
+    if (!error) error = check_subprotocol(head, config_, result->subprotocol);
     if (error) {
         error.response = {head.status, std::move(head.reason), std::move(head.fields), {}};
         return fail(std::move(error));
     }
-    result_.response.status = head.status;
-    result_.response.reason = std::move(head.reason);
-    result_.response.headers = std::move(head.fields);
+    result->request = std::move(request_);
+    result->response.status = head.status;
+    result->response.reason = std::move(head.reason);
+    result->response.headers = std::move(head.fields);
+    result_ = std::move(result);
     stage_ = Stage::done;
 }
 
@@ -238,15 +242,16 @@ void Upgrade::expect_body(HttpHead& head) {
     // Nobody looks at the body of a redirect that is followed, and a server may leave its end open.
     const bool followed = config_.max_redirects != 0 && is_redirect_status(head.status);
     body_.emplace(head, followed ? 0 : config_.limits.max_error_body);
-    error_.response.status = head.status;
-    error_.response.reason = std::move(head.reason);
-    error_.response.headers = std::move(head.fields);
+    Response& response = error_.emplace().response;
+    response.status = head.status;
+    response.reason = std::move(head.reason);
+    response.headers = std::move(head.fields);
     stage_ = Stage::body;
 }
 
 void Upgrade::refuse() {
-    Error error = fault(Errc::upgrade_refused, refusal_detail(error_.response));
-    error.response = std::move(error_.response);
+    Error error = fault(Errc::upgrade_refused, refusal_detail(error_->response));
+    error.response = std::move(error_->response);
     error.response.body = std::move(body_->body());
     fail(std::move(error));
 }

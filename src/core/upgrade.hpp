@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@
 #include "handshaker.hpp"
 #include "http_body.hpp"
 #include "http_head.hpp"
+#include "rare.hpp"
 #include "url.hpp"
 
 namespace tern::core {
@@ -32,9 +34,9 @@ public:
     Status advance(Buffer& in, std::string& out) override;
     Status on_eof() override;
     Status on_deadline() override;
-    [[nodiscard]] const Error& error() const override { return error_; }
-    /// The 101 and what was agreed on; complete when done. `peer` is filled in by the caller.
-    [[nodiscard]] Handshake& result() noexcept { return result_; }
+    [[nodiscard]] const Error& error() const override { return error_.view(); }
+    /// The 101 and what was agreed on, when done, and once. `peer` is filled in by the caller.
+    [[nodiscard]] std::unique_ptr<Handshake> take_result() noexcept { return std::move(result_); }
 
 private:
     enum class Stage : std::uint8_t { request, head, body, done, failed };
@@ -59,8 +61,9 @@ private:
     std::optional<HttpHeadParser> parser_;
     std::size_t interim_ = 0;  ///< Interim responses so far.
     std::optional<HttpBodyReader> body_;
-    Error error_;
-    Handshake result_;
+    std::string request_;
+    Rare<Error> error_;
+    std::unique_ptr<Handshake> result_;
 };
 
 }  // namespace tern::core

@@ -127,7 +127,7 @@ Result upgrade(std::string_view text, std::size_t piece) {
         require(result.status == Handshaker::Status::failed);
     }
     result.error = handshake.error();
-    result.handshake = handshake.result();
+    if (const auto agreed = handshake.take_result()) result.handshake = std::move(*agreed);
     return result;
 }
 

@@ -329,6 +329,29 @@ TEST(ClientCoreReconnectNow, AsksAnOpenConnectionForASignOfLife) {
     EXPECT_EQ(core.error, Errc::pong_timeout) << "it does not";
 }
 
+TEST(ClientCoreStats, CountHowThingsEnded) {
+    Persistent core;
+    const auto ends = [&](Condition condition) { return core->stats().ends[static_cast<std::size_t>(condition)]; };
+    ASSERT_FALSE(core.start(StartMode::keep_trying));
+    core.fail_to_connect();
+    EXPECT_EQ(ends(Condition::resolve_failed) + ends(Condition::connect_failed), 1u);
+    core->reconnect_now(core.now());
+    core.open_again();
+    core.receive(wire::frame(wire::text, "one"));
+    EXPECT_EQ(ends(Condition::closed), 0u);
+    core->on_eof(core.stream(), core.now());
+    core.take();
+    EXPECT_EQ(ends(Condition::closed), 1u);
+    EXPECT_EQ(core->stats().messages_received, 1u) << "of the connection that has ended";
+    core->run_out_of_memory();
+    core.take();
+    EXPECT_EQ(core.error, Errc::out_of_memory);
+    EXPECT_EQ(ends(Condition::limit_exceeded), 1u);
+    EXPECT_EQ(ends(Condition::closed), 1u);
+    EXPECT_EQ(core->stats().connects, 1u);
+    EXPECT_EQ(core->stats().attempts, 2u);
+}
+
 TEST(ClientCoreTrim, GivesBackWhatALargeMessageTookAndNothingElse) {
     DrivenCore core({.url = "ws://host.example/", .keepalive = {.interval = 0ms}});
     core->trim();

@@ -228,6 +228,28 @@ TEST(ConnectAttemptRedirect, ToTlsThatIsNotThere) {
     EXPECT_EQ(bench.asked(), Lines{"close " + std::to_string(bench.id)});
 }
 
+/// Which origin is the user's is a matter of where the attempt began, however often it was sent on.
+TEST(ConnectAttemptRedirect, OnlyTheFirstOriginGetsTheCredentials) {
+    Bench bench("ws://host.test/", {.bearer_token = "secret"});
+    const auto request_after = [&](const std::string& host) {
+        EXPECT_EQ(bench.asked().back(), "resolve " + host + ":80");
+        bench.resolved();
+        bench.connected();
+        return bench.sent();
+    };
+    const auto redirect = [&](const std::string& location) {
+        bench.receive("HTTP/1.1 302 Found\r\nLocation: " + location + "\r\nContent-Length: 0\r\n\r\n");
+        EXPECT_EQ(bench.attempt->take_redirect().response.status, 302);
+    };
+    EXPECT_NE(request_after("host.test").find("Authorization: Bearer secret\r\n"), std::string::npos);
+    redirect("ws://other.test/");
+    EXPECT_EQ(request_after("other.test").find("Authorization"), std::string::npos);
+    redirect("/elsewhere");
+    EXPECT_EQ(request_after("other.test").find("Authorization"), std::string::npos);
+    redirect("ws://host.test/again");
+    EXPECT_NE(request_after("host.test").find("Authorization: Bearer secret\r\n"), std::string::npos);
+}
+
 TEST(ConnectAttemptMemory, ALackOfItEndsTheHandshake) {
     CountingPool pool;
     Bench bench("ws://host.test/", {}, false, &pool);

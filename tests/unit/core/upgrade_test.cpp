@@ -53,7 +53,10 @@ public:
     Status on_eof() override { return upgrade_.on_eof(); }
     Status on_deadline() override { return upgrade_.on_deadline(); }
     const Error& error() const override { return upgrade_.error(); }
-    Handshake& result() { return upgrade_.result(); }
+    Handshake result() {
+        const std::unique_ptr<Handshake> result = upgrade_.take_result();
+        return result != nullptr ? std::move(*result) : Handshake();
+    }
 
 private:
     const Url& parsed(std::string_view text) {

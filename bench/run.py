@@ -57,7 +57,7 @@ def rows():
     sized("wss receive", "receive", [(16, 3, 2), (128, 1.5, 1.25), (16384, 1.1, 1)], ["--tls"])
     sized("wss send", "send", [(16, 5, 3), (128, 2, 1.5), (16384, 1.6, 1.3), (1 << 20, 1.3, 1.2)], ["--tls"])
     sized("deflate receive", "receive", [(1024, 1.1, 1.03), (16384, 1.05, 1.03)], ["--kind", "deflate"])
-    connecting = ["bare", "tern loop", "beast sync", "websocketpp", "libwebsockets", "poco", "qt"]
+    connecting = ["bare", "tern loop", "beast sync", "beast async", "websocketpp", "libwebsockets", "poco", "qt"]
     add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=connecting)
     add("connect wss", ["--row", "connect", "--tls"], 1.1, 1.08, drivers=connecting)
     add("connect wss resumed", ["--row", "connect", "--tls", "--resume"], 1.1, 1.08, drivers=["bare", "tern loop"])
@@ -65,11 +65,10 @@ def rows():
         for connections in (1000, 10000):
             arguments = ["--row", "storm", "--connections", str(connections), *tls]
             add(f"{names} storm of {connections:,}", arguments, None, None, drivers=["bare", "tern loop"], count=1, warm=1)
-    holding = ["bare", "tern loop", "beast sync"]
     for tls, names, must in (([], "ws", 4), (["--tls"], "wss", 26)):
         arguments = ["--row", "idle", "--connections", "1000", *tls]
-        add(f"idle {names}, silent", arguments, must, None, "silent_bytes", holding, "KiB", 1, 1)
-        add(f"idle {names}, after an echo", arguments, must, None, "echoed_bytes", holding, "KiB", 1, 1)
+        add(f"idle {names}, silent", arguments, must, None, "silent_bytes", connecting, "KiB", 1, 1)
+        add(f"idle {names}, after an echo", arguments, must, None, "echoed_bytes", connecting, "KiB", 1, 1)
     growing = ["bare", "tern loop"]
     for connections in (1, 10, 100, 1000, 10000):
         for row, size in (("receive", "128"), ("echo", "32")):
@@ -309,7 +308,12 @@ def print_tables(data):
             found = row["drivers"]
             if sum(each in found for each in drivers) < 2:
                 continue
-            cells = [f"{found[each]['ratio']:.3g}" if each in found else "" for each in drivers]
+            cells = [
+                "" if each not in found
+                else amount(found[each]["value"], "KiB") if row["unit"] == "KiB"  # a bare socket has next to nothing
+                else f"{found[each]['ratio']:.3g}"
+                for each in drivers
+            ]
             print(f"| {row['row']} | " + " | ".join(cells) + " |")
     print("\nHow busy the server's core was while bare sockets were measured, and tern:\n")
     for row in data["rows"]:

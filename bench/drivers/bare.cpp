@@ -339,18 +339,12 @@ void connect_and_close(const bench::Task& task) {
 }
 
 void idle(const bench::Task& task) {
-    bench::raise_file_limit(task.connections + 100);
-    std::vector<std::unique_ptr<Stream>> all;
-    all.reserve(task.connections);
-    all.push_back(std::make_unique<Stream>(task));
-    const double before = bench::resident_bytes();
-    for (std::size_t i = 0; i < task.connections; ++i) all.push_back(std::make_unique<Stream>(task));
-    const auto per = [&] { return (bench::resident_bytes() - before) / static_cast<double>(task.connections); };
-    const double silent = per();
-    const std::string kilobyte = frame(2, std::string(1024, 'x'));
-    for (const auto& stream : all) stream->write(kilobyte);
-    for (const auto& stream : all) read_bytes(*stream, 1028);
-    bench::report_memory(task, silent, per());
+    bench::measure_idle(
+        task, [&] { return std::make_unique<Stream>(task); },
+        [](const std::unique_ptr<Stream>& stream, const std::string& message) {
+            stream->write(frame(2, message));
+            read_bytes(*stream, header_size(message.size()) + message.size());
+        });
 }
 
 /// One after the other, because there is nobody else to do it.

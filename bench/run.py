@@ -23,10 +23,11 @@ import threading
 import time
 
 BARE = ["bare", "floor"]
+MEANS = ["edge", "uring"]  # by which bare sockets are asked, where there are many
 TERN = ["tern client", "tern loop", "tern thread", "tern async", "tern poll", "esp"]
 PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsockets", "poco", "qt"]
 # Binaries that are not named like that.
-PROGRAMS = {"bare": ["bench_bare", "--form", "bare"], "floor": ["bench_bare", "--form", "floor"]}
+PROGRAMS = {each: ["bench_bare", "--form", each] for each in BARE + MEANS}
 # They do not look whether text is UTF-8, so what they take for it does not compare.
 UNCHECKED = ["libwebsockets", "poco"]
 SIZES = {16: "16 B", 32: "32 B", 128: "128 B", 1024: "1 KiB", 16384: "16 KiB", 1 << 20: "1 MiB"}
@@ -69,7 +70,7 @@ def rows():
         arguments = ["--row", "idle", "--connections", "1000", *tls]
         add(f"idle {names}, silent", arguments, must, None, "silent_bytes", connecting, "KiB", 1, 1)
         add(f"idle {names}, after an echo", arguments, must, None, "echoed_bytes", connecting, "KiB", 1, 1)
-    growing = ["bare", "tern loop"]
+    growing = ["bare", *MEANS, "tern loop"]
     for connections in (1, 10, 100, 1000, 10000):
         for row, size in (("receive", "128"), ("echo", "32")):
             arguments = ["--row", row, "--size", size, "--connections", str(connections)]
@@ -300,7 +301,7 @@ def print_tables(data):
         verdict = "" if not bound else "kept" if kept else "**missed**"
         print(f"| {row['row']} | {amount(found['bare']['value'], unit)} | {floor} | {best} | "
               f"{amount(found[tern]['value'], unit)} | {ratio(found[tern])} | {bound} | {verdict} |")
-    for title, drivers in (("tern's forms", TERN), ("peers", PEERS)):
+    for title, drivers in (("tern's forms", TERN), ("peers", PEERS), ("bare sockets by other means", MEANS)):
         print(f"\nAs a multiple of bare, {title}:\n")
         print("| work | " + " | ".join(drivers) + " |")
         print("|---|" + "---|" * len(drivers))
@@ -311,6 +312,7 @@ def print_tables(data):
             cells = [
                 "" if each not in found
                 else amount(found[each]["value"], "KiB") if row["unit"] == "KiB"  # a bare socket has next to nothing
+                else ratio(found[each]) if drivers is MEANS
                 else f"{found[each]['ratio']:.3g}"
                 for each in drivers
             ]

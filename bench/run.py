@@ -23,11 +23,12 @@ import threading
 import time
 
 BARE = ["bare", "floor"]
+MEANS = ["edge", "uring"]  # by which bare sockets are asked, where there are many
 TERN = ["tern client", "tern loop", "tern thread", "tern async", "tern poll", "esp"]
 OUTSIDE = ["tern thread", "tern more", "tern threads"]
 PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsockets", "poco", "qt"]
 # Binaries that are not named like that.
-PROGRAMS = {"bare": ["bench_bare", "--form", "bare"], "floor": ["bench_bare", "--form", "floor"]}
+PROGRAMS = {each: ["bench_bare", "--form", each] for each in BARE + MEANS}
 # They do not look whether text is UTF-8, so what they take for it does not compare.
 UNCHECKED = ["libwebsockets", "poco"]
 SIZES = {16: "16 B", 32: "32 B", 128: "128 B", 1024: "1 KiB", 16384: "16 KiB", 1 << 20: "1 MiB"}
@@ -61,7 +62,7 @@ def rows():
     sized("wss receive", "receive", [(16, 3, 2), (128, 1.5, 1.25), (16384, 1.1, 1)], ["--tls"])
     sized("wss send", "send", [(16, 5, 3), (128, 2, 1.5), (16384, 1.6, 1.3), (1 << 20, 1.3, 1.2)], ["--tls"])
     sized("deflate receive", "receive", [(1024, 1.1, 1.03), (16384, 1.05, 1.03)], ["--kind", "deflate"])
-    connecting = ["bare", "tern loop", "beast sync", "websocketpp", "libwebsockets", "poco", "qt"]
+    connecting = ["bare", "tern loop", "beast sync", "beast async", "websocketpp", "libwebsockets", "poco", "qt"]
     add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=connecting)
     add("connect wss", ["--row", "connect", "--tls"], 1.1, 1.08, drivers=connecting)
     add("connect wss resumed", ["--row", "connect", "--tls", "--resume"], 1.1, 1.08, drivers=["bare", "tern loop"])
@@ -69,12 +70,11 @@ def rows():
         for connections in (1000, 10000):
             arguments = ["--row", "storm", "--connections", str(connections), *tls]
             add(f"{names} storm of {connections:,}", arguments, None, None, drivers=["bare", "tern loop"], count=1, warm=1)
-    holding = ["bare", "tern loop", "beast sync"]
     for tls, names, must in (([], "ws", 4), (["--tls"], "wss", 26)):
         arguments = ["--row", "idle", "--connections", "1000", *tls]
-        add(f"idle {names}, silent", arguments, must, None, "silent_bytes", holding, "KiB", 1, 1)
-        add(f"idle {names}, after an echo", arguments, must, None, "echoed_bytes", holding, "KiB", 1, 1)
-    growing = ["bare", "tern loop"]
+        add(f"idle {names}, silent", arguments, must, None, "silent_bytes", connecting, "KiB", 1, 1)
+        add(f"idle {names}, after an echo", arguments, must, None, "echoed_bytes", connecting, "KiB", 1, 1)
+    growing = ["bare", *MEANS, "tern loop"]
     for connections in (1, 10, 100, 1000, 10000):
         for row, size in (("receive", "128"), ("echo", "32")):
             arguments = ["--row", row, "--size", size, "--connections", str(connections)]
@@ -305,7 +305,7 @@ def print_tables(data):
         verdict = "" if not bound else "kept" if kept else "**missed**"
         print(f"| {row['row']} | {amount(found['bare']['value'], unit)} | {floor} | {best} | "
               f"{amount(found[tern]['value'], unit)} | {ratio(found[tern])} | {bound} | {verdict} |")
-    for title, drivers in (("tern's forms", TERN), ("peers", PEERS)):
+    for title, drivers in (("tern's forms", TERN), ("peers", PEERS), ("bare sockets by other means", MEANS)):
         print(f"\nAs a multiple of bare, {title}:\n")
         print("| work | " + " | ".join(drivers) + " |")
         print("|---|" + "---|" * len(drivers))
@@ -313,7 +313,13 @@ def print_tables(data):
             found = row["drivers"]
             if sum(each in found for each in drivers) < 2:
                 continue
-            cells = [f"{found[each]['ratio']:.3g}" if each in found else "" for each in drivers]
+            cells = [
+                "" if each not in found
+                else amount(found[each]["value"], "KiB") if row["unit"] == "KiB"  # a bare socket has next to nothing
+                else ratio(found[each]) if drivers is MEANS
+                else f"{found[each]['ratio']:.3g}"
+                for each in drivers
+            ]
             print(f"| {row['row']} | " + " | ".join(cells) + " |")
     print("\nHow busy the server's core was while bare sockets were measured, and tern:\n")
     for row in data["rows"]:

@@ -4,11 +4,14 @@
 //     prepared floor   the least that a client has to do: cuts frames in place, checks UTF-8, masks with fresh keys,
 //     all of it
 //             gathered in blocks of 64 KiB
+//     edge    as bare with many connections, but asks epoll for edges, as tern does, and even if there is only one
+//     uring   as edge, but io_uring does all of it (where liburing is installed)
 //
 // TLS is OpenSSL as its documentation advises for throughput: it reads ahead, and writes whole records.
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
@@ -25,6 +28,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <zlib.h>
+
+#ifdef BENCH_URING
+#include <liburing.h>
+#endif
 
 #include "task.hpp"
 
@@ -83,10 +90,14 @@ public:
         close(descriptor_);
     }
 
-    std::size_t read(char* to, std::size_t room) {
+    /// With `at_once`: nothing, if there is nothing.
+    std::size_t read(char* to, std::size_t room, bool at_once = false) {
         ssize_t size = 0;
         if (ssl_ != nullptr) {
             size = SSL_read(ssl_, to, static_cast<int>(room));
+        } else if (at_once) {
+            size = recv(descriptor_, to, room, MSG_DONTWAIT);
+            if (size < 0 && errno == EAGAIN) return 0;
         } else {
             do size = recv(descriptor_, to, room, spinning_ ? MSG_DONTWAIT : 0);
             while (size < 0 && errno == EAGAIN);
@@ -339,18 +350,12 @@ void connect_and_close(const bench::Task& task) {
 }
 
 void idle(const bench::Task& task) {
-    bench::raise_file_limit(task.connections + 100);
-    std::vector<std::unique_ptr<Stream>> all;
-    all.reserve(task.connections);
-    all.push_back(std::make_unique<Stream>(task));
-    const double before = bench::resident_bytes();
-    for (std::size_t i = 0; i < task.connections; ++i) all.push_back(std::make_unique<Stream>(task));
-    const auto per = [&] { return (bench::resident_bytes() - before) / static_cast<double>(task.connections); };
-    const double silent = per();
-    const std::string kilobyte = frame(2, std::string(1024, 'x'));
-    for (const auto& stream : all) stream->write(kilobyte);
-    for (const auto& stream : all) read_bytes(*stream, 1028);
-    bench::report_memory(task, silent, per());
+    bench::measure_idle(
+        task, [&] { return std::make_unique<Stream>(task); },
+        [](const std::unique_ptr<Stream>& stream, const std::string& message) {
+            stream->write(frame(2, message));
+            read_bytes(*stream, header_size(message.size()) + message.size());
+        });
 }
 
 /// One after the other, because there is nobody else to do it.
@@ -366,40 +371,156 @@ void storm(bench::Task task) {
     bench::report(task, meter);
 }
 
-/// Many connections, one thread: each message is read as it comes, whoever gets it.
+/// Many connections on one thread: a system call for each thing that is done.
+class Epoll {
+public:
+    explicit Epoll(const bench::Task& task) : edge_(task.form == "edge") {
+        if (edge_ && task.tls) bench::unsupported("edges with TLS");
+    }
+    void add(Stream& stream) {
+        epoll_event event{};
+        event.events = EPOLLIN | (edge_ ? static_cast<std::uint32_t>(EPOLLET) : 0u);
+        event.data.u64 = all_.size();
+        epoll_ctl(epoll_, EPOLL_CTL_ADD, stream.descriptor(), &event);
+        all_.push_back(&stream);
+    }
+    void write(std::size_t which, std::string_view bytes) { all_[which]->write(bytes); }
+    /// Waits, and tells of all that has come: of which, and how much.
+    template <class Received>
+    void turn(const Received& received) {
+        const int count = epoll_wait(epoll_, events_.data(), static_cast<int>(events_.size()), -1);
+        for (int i = 0; i < count; ++i) {
+            const std::size_t which = events_[static_cast<std::size_t>(i)].data.u64;
+            std::size_t size = 0;
+            do {
+                size = all_[which]->read(buffer_.data(), buffer_.size(), edge_);
+                if (size != 0) received(which, size);
+            } while (edge_ && size == buffer_.size());  // an edge does not come again for what has been left
+        }
+    }
+
+private:
+    const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    const bool edge_;
+    std::array<epoll_event, 256> events_{};
+    std::vector<Stream*> all_;
+    std::vector<char> buffer_ = std::vector<char>(block_size);
+};
+
+#ifdef BENCH_URING
+/// The same, as io_uring's manual has it for speed: one system call a turn, which submits what there is to send and
+/// waits; each connection is asked for bytes once (multishot), and they come into buffers that lie ready for all.
+class Uring {
+public:
+    explicit Uring(const bench::Task& task)
+        : buffer_size_(task.row == "echo" ? 2048 : block_size),
+          buffer_count_(task.row == "echo" ? most_buffers : 64),
+          memory_(buffer_size_ * buffer_count_) {
+        if (task.tls) bench::unsupported("io_uring with TLS");
+        io_uring_params params{};
+        params.flags =
+            IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE;
+        params.cq_entries = 4096;
+        if (io_uring_queue_init_params(1024, &ring_, &params) != 0) bench::unsupported("io_uring is not allowed here");
+        if (io_uring_register_ring_fd(&ring_) != 1) bench::fail("io_uring_register_ring_fd");
+        buffers_ = static_cast<io_uring_buf_ring*>(std::aligned_alloc(4096, most_buffers * sizeof(io_uring_buf)));
+        io_uring_buf_reg registration{};
+        registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffers_);
+        registration.ring_entries = buffer_count_;
+        if (io_uring_register_buf_ring(&ring_, &registration, 0) != 0) bench::fail("io_uring_register_buf_ring");
+        io_uring_buf_ring_init(buffers_);
+        for (unsigned i = 0; i < buffer_count_; ++i) give_back(i, static_cast<int>(i));
+        io_uring_buf_ring_advance(buffers_, static_cast<int>(buffer_count_));
+    }
+    void add(const Stream& stream) {
+        descriptors_.push_back(stream.descriptor());
+        receive(descriptors_.size() - 1);
+    }
+    /// `bytes` stay where they are. Only of a failure we hear.
+    void write(std::size_t which, std::string_view bytes) {
+        io_uring_sqe* const entry = next_entry();
+        io_uring_prep_send(entry, descriptors_[which], bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_WAITALL);
+        entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        entry->user_data = of_write;
+    }
+    template <class Received>
+    void turn(const Received& received) {
+        io_uring_submit_and_wait(&ring_, 1);
+        unsigned head = 0;
+        unsigned count = 0;
+        int given_back = 0;
+        io_uring_cqe* done = nullptr;
+        io_uring_for_each_cqe(&ring_, head, done) {
+            ++count;
+            if (done->user_data == of_write) bench::fail("write");
+            if ((done->flags & IORING_CQE_F_MORE) == 0) receive(done->user_data);
+            if (done->res == -ENOBUFS) continue;
+            if (done->res <= 0) bench::fail("read");
+            give_back(done->flags >> IORING_CQE_BUFFER_SHIFT, given_back++);
+            received(done->user_data, static_cast<std::size_t>(done->res));
+        }
+        io_uring_buf_ring_advance(buffers_, given_back);
+        io_uring_cq_advance(&ring_, count);
+    }
+
+private:
+    static constexpr unsigned most_buffers = 1024;
+    static constexpr std::uint64_t of_write = ~std::uint64_t{0};
+
+    io_uring_sqe* next_entry() {
+        if (io_uring_sqe* const entry = io_uring_get_sqe(&ring_)) return entry;
+        io_uring_submit(&ring_);
+        return io_uring_get_sqe(&ring_);
+    }
+    void receive(std::size_t which) {
+        io_uring_sqe* const entry = next_entry();
+        io_uring_prep_recv_multishot(entry, descriptors_[which], nullptr, 0, 0);
+        entry->flags |= IOSQE_BUFFER_SELECT;
+        entry->user_data = which;
+    }
+    void give_back(unsigned buffer, int offset) {
+        io_uring_buf_ring_add(buffers_, memory_.data() + buffer * buffer_size_, static_cast<unsigned>(buffer_size_),
+                              static_cast<unsigned short>(buffer), io_uring_buf_ring_mask(buffer_count_), offset);
+    }
+
+    const std::size_t buffer_size_;
+    const unsigned buffer_count_;
+    std::vector<char> memory_;
+    io_uring ring_{};
+    io_uring_buf_ring* buffers_ = nullptr;
+    std::vector<int> descriptors_;
+};
+#endif
+
+/// Each message is taken as it comes, whoever gets it.
+template <class Loop>
 void many(const bench::Task& task) {
     bench::raise_file_limit(task.connections + 100);
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    Loop loop(task);
     std::vector<std::unique_ptr<Stream>> all;
     for (std::size_t i = 0; i < task.connections; ++i) {
         all.push_back(std::make_unique<Stream>(task));
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.u64 = i;
-        epoll_ctl(epoll, EPOLL_CTL_ADD, all.back()->descriptor(), &event);
+        loop.add(*all.back());
     }
     const bool echo = task.row == "echo";
     const std::string prepared = frame(2, task.payload());
     const std::size_t answer = header_size(task.size) + task.size;
-    std::vector<char> buffer(block_size);
-    std::array<epoll_event, 256> events;
     bench::Meter meter;
     for (const bool measured : {false, true}) {
         const std::uint64_t each = std::max<std::uint64_t>((measured ? task.count : task.warm) / task.connections, 1);
         std::vector<std::uint64_t> left(task.connections, each * answer);
+        const std::string first = echo ? prepared : frame(1, task.command(each));
         if (measured) meter.start();
-        for (const auto& stream : all) stream->write(echo ? prepared : frame(1, task.command(each)));
+        for (std::size_t i = 0; i < task.connections; ++i) loop.write(i, first);
         for (std::size_t open = task.connections; open > 0;) {
-            const int count = epoll_wait(epoll, events.data(), events.size(), -1);
-            for (int i = 0; i < count; ++i) {
-                const std::size_t which = events[static_cast<std::size_t>(i)].data.u64;
-                left[which] -= all[which]->read(buffer.data(), std::min<std::uint64_t>(buffer.size(), left[which]));
+            loop.turn([&](std::size_t which, std::size_t size) {
+                left[which] -= size;
                 if (left[which] == 0) {
                     --open;
                 } else if (echo && left[which] % answer == 0) {
-                    all[which]->write(prepared);
+                    loop.write(which, prepared);
                 }
-            }
+            });
         }
     }
     meter.stop();
@@ -408,10 +529,28 @@ void many(const bench::Task& task) {
     bench::report(actual, meter);
 }
 
+void many_by_uring(const bench::Task& task) {
+#ifdef BENCH_URING
+    many<Uring>(task);
+#else
+    static_cast<void>(task);
+    bench::unsupported("there was no liburing when this was built");
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    const bench::Task task = bench::parse(argc, argv, {"bare", "floor"});
+    const bench::Task task = bench::parse(argc, argv, {"bare", "floor", "edge", "uring"});
+    if (task.form == "edge" || task.form == "uring") {
+        if (task.row != "receive" && task.row != "echo") bench::unsupported("of this row not that form");
+        if (task.form == "edge") {
+            many<Epoll>(task);
+        } else {
+            many_by_uring(task);
+        }
+        return 0;
+    }
     if (task.row == "idle") {
         idle(task);
     } else if (task.row == "connect") {
@@ -419,7 +558,7 @@ int main(int argc, char** argv) {
     } else if (task.row == "storm") {
         storm(task);
     } else if (task.connections > 1) {
-        many(task);
+        many<Epoll>(task);
     } else if (task.row == "echo") {
         echo(task);
     } else {

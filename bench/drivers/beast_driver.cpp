@@ -8,7 +8,8 @@
 //            256 KiB), `secure_prng(false)` (keys that are quick to make; tern's are never like that), a large receive
 //            buffer, and `read_some` into it, so that a large message comes in large pieces
 //
-// Beast has no way to join several messages in one write.
+// Beast has no way to join several messages in one write. Idle clients write through 1 KiB instead of 4, and give back
+// what they have read into.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
@@ -40,8 +42,13 @@ asio::ssl::context& tls() {
     return context;
 }
 
+asio::ip::tcp::endpoint server(const bench::Task& task) {
+    return {asio::ip::make_address(task.host()), static_cast<unsigned short>(task.port)};
+}
+
+/// Not connected yet.
 template <class Stream>
-std::unique_ptr<Stream> open(asio::io_context& io, const bench::Task& task) {
+std::unique_ptr<Stream> make(asio::io_context& io, const bench::Task& task) {
     std::unique_ptr<Stream> stream;
     if constexpr (std::is_same_v<Stream, Secure>) {
         stream = std::make_unique<Stream>(io, tls());
@@ -49,21 +56,53 @@ std::unique_ptr<Stream> open(asio::io_context& io, const bench::Task& task) {
         stream = std::make_unique<Stream>(io);
     }
     auto& socket = beast::get_lowest_layer(*stream);
-    socket.connect({asio::ip::make_address(task.host()), static_cast<unsigned short>(task.port)});
+    socket.open(asio::ip::tcp::v4());
     socket.set_option(asio::ip::tcp::no_delay(true));
-    if constexpr (std::is_same_v<Stream, Secure>) stream->next_layer().handshake(asio::ssl::stream_base::client);
     stream->binary(true);
     stream->auto_fragment(false);
     if (task.form == "tuned") {
         stream->write_buffer_bytes(256u << 10u);
         stream->secure_prng(false);
     }
+    if (task.row == "idle") stream->write_buffer_bytes(1024);
     websocket::permessage_deflate deflate;
     deflate.client_enable = task.kind == "deflate";
     deflate.compLevel = 1;
     stream->set_option(deflate);
+    return stream;
+}
+
+template <class Stream>
+std::unique_ptr<Stream> open(asio::io_context& io, const bench::Task& task) {
+    auto stream = make<Stream>(io, task);
+    beast::get_lowest_layer(*stream).connect(server(task));
+    if constexpr (std::is_same_v<Stream, Secure>) stream->next_layer().handshake(asio::ssl::stream_base::client);
     stream->handshake(task.host(), task.path());
     return stream;
+}
+
+void check(const beast::error_code& error) {
+    if (error) bench::fail(error.message());
+}
+
+/// The same without blocking; `opened` is called in the end.
+template <class Stream, class Opened>
+void async_open(Stream& stream, const bench::Task& task, Opened opened) {
+    const auto upgrade = [&stream, &task, opened](const beast::error_code& error) {
+        check(error);
+        stream.async_handshake(task.host(), task.path(), [opened](const beast::error_code& refused) {
+            check(refused);
+            opened();
+        });
+    };
+    beast::get_lowest_layer(stream).async_connect(server(task), [&stream, upgrade](const beast::error_code& error) {
+        check(error);
+        if constexpr (std::is_same_v<Stream, Secure>) {
+            stream.next_layer().async_handshake(asio::ssl::stream_base::client, upgrade);
+        } else {
+            upgrade(error);
+        }
+    });
 }
 
 template <class Stream>
@@ -114,7 +153,7 @@ public:
 private:
     void read() {
         stream_->async_read(buffer_, [this](const beast::error_code& error, std::size_t size) {
-            if (error) bench::fail(error.message());
+            check(error);
             buffer_.clear();
             act(course_.received(size));
             read();
@@ -131,7 +170,7 @@ private:
         command_ = course_.command();
         stream_->text(true);
         stream_->async_write(asio::buffer(command_), [this](const beast::error_code& error, std::size_t) {
-            if (error) bench::fail(error.message());
+            check(error);
             stream_->binary(true);
             write();
         });
@@ -140,7 +179,7 @@ private:
         if (left_ == 0) return;
         --left_;
         stream_->async_write(asio::buffer(payload_), [this](const beast::error_code& error, std::size_t) {
-            if (error) bench::fail(error.message());
+            check(error);
             write();
         });
     }
@@ -168,30 +207,85 @@ void run_connects(const bench::Task& task) {
 }
 
 template <class Stream>
-void run_idle(const bench::Task& task) {
-    bench::raise_file_limit(task.connections + 100);
+void run_async_connects(const bench::Task& task) {
     asio::io_context io(1);
-    std::vector<std::unique_ptr<Stream>> all;
-    all.reserve(task.connections);
-    const auto first = open<Stream>(io, task);
-    const double before = bench::resident_bytes();
-    for (std::size_t i = 0; i < task.connections; ++i) all.push_back(open<Stream>(io, task));
-    const auto per = [&] { return (bench::resident_bytes() - before) / static_cast<double>(task.connections); };
-    const double silent = per();
-    const std::string kilobyte(1024, 'x');
-    for (const auto& stream : all) {
-        beast::flat_buffer buffer;
-        stream->write(asio::buffer(kilobyte));
-        stream->read(buffer);
+    bench::Meter meter;
+    std::uint64_t done = 0;
+    std::unique_ptr<Stream> stream;
+    std::function<void()> next = [&] {
+        if (done == task.warm) meter.start();
+        if (done++ == task.warm + task.count) return meter.stop();
+        stream = make<Stream>(io, task);
+        async_open(*stream, task, [&] {
+            stream->async_close(websocket::close_code::normal, [&](const beast::error_code&) { next(); });
+        });
+    };
+    next();
+    io.run();
+    bench::report(task, meter);
+}
+
+template <class Stream>
+void run_idle(const bench::Task& task) {
+    asio::io_context io(1);
+    bench::measure_idle(
+        task, [&] { return open<Stream>(io, task); },
+        [](const std::unique_ptr<Stream>& stream, const std::string& message) {
+            beast::flat_buffer buffer;
+            stream->write(asio::buffer(message));
+            stream->read(buffer);
+        });
+}
+
+/// Waits for a message at any time.
+template <class Stream>
+class Listener {
+public:
+    Listener(asio::io_context& io, const bench::Task& task) : io_(io), stream_(make<Stream>(io, task)) {
+        bool opened = false;
+        async_open(*stream_, task, [&] { opened = true; });
+        while (!opened) io_.run_one();
+        read();
     }
-    bench::report_memory(task, silent, per());
+    void echo(const std::string& message) {
+        const std::uint64_t before = received_;
+        stream_->async_write(asio::buffer(message), [](const beast::error_code& error, std::size_t) { check(error); });
+        while (received_ == before) io_.run_one();
+    }
+
+private:
+    void read() {
+        stream_->async_read(buffer_, [this](const beast::error_code& error, std::size_t) {
+            check(error);
+            ++received_;
+            buffer_.clear();
+            buffer_.shrink_to_fit();
+            read();
+        });
+    }
+
+    asio::io_context& io_;
+    std::unique_ptr<Stream> stream_;
+    beast::flat_buffer buffer_;
+    std::uint64_t received_ = 0;
+};
+
+template <class Stream>
+void run_async_idle(const bench::Task& task) {
+    asio::io_context io(1);
+    const auto work = asio::make_work_guard(io);  // between a handshake and the first read there is none
+    bench::measure_idle(
+        task, [&] { return std::make_unique<Listener<Stream>>(io, task); },
+        [](const std::unique_ptr<Listener<Stream>>& listener, const std::string& message) { listener->echo(message); });
+    std::_Exit(0);
 }
 
 template <class Stream>
 void run(const bench::Task& task) {
-    if (task.row == "connect") return run_connects<Stream>(task);
-    if (task.row == "idle") return run_idle<Stream>(task);
-    if (task.form != "async") return run_sync<Stream>(task);
+    const bool async = task.form == "async";
+    if (task.row == "connect") return async ? run_async_connects<Stream>(task) : run_connects<Stream>(task);
+    if (task.row == "idle") return async ? run_async_idle<Stream>(task) : run_idle<Stream>(task);
+    if (!async) return run_sync<Stream>(task);
     asio::io_context io(1);
     const Async<Stream> client(io, task);
     io.run();

@@ -1,6 +1,7 @@
 // libwebsockets: `rx_buffer_size` of 64 KiB and `pt_serv_buf_size` of 64 KiB, as its README advises for throughput; one
 // lws_write a writable callback, because its documentation forbids more, unless lws_send_pipe_choked says that there is
-// room.
+// room. Idle clients have an `rx_buffer_size` of 1 KiB, which is what a message has there; OpenSSL's buffers it lets go
+// by itself.
 #include <cstdlib>
 #include <cstring>
 #include <libwebsockets.h>
@@ -15,7 +16,12 @@ namespace {
 using Step = bench::Course::Step;
 
 struct State {
-    explicit State(const bench::Task& what) : task(what), course(what) {}
+    explicit State(const bench::Task& what) : task(what), course(what) { set_payload(what.payload()); }
+    void set_payload(const std::string& bytes) {
+        payload.resize(LWS_PRE + bytes.size());
+        std::memcpy(payload.data() + LWS_PRE, bytes.data(), bytes.size());
+        payload_size = bytes.size();
+    }
     const bench::Task& task;
     bench::Course course;
     std::vector<unsigned char> payload;  ///< With room for the header in front.
@@ -29,6 +35,8 @@ struct State {
     bench::Meter meter;
     std::uint64_t done = 0;
     bool over = false;
+
+    bool idle_turn = false;  ///< In the row `idle`: the one that has its turn is open, or has its answer.
 };
 
 State* state = nullptr;
@@ -84,6 +92,7 @@ int write(lws* wsi) {
 int callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::size_t size) {
     static_cast<void>(user);
     const bool connecting = state->task.row == "connect";
+    const bool idle = state->task.row == "idle";
     switch (reason) {
         case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
             bench::fail(in != nullptr ? static_cast<const char*>(in) : "connection");
@@ -92,11 +101,19 @@ int callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
                 lws_callback_on_writable(wsi);
                 return 0;
             }
+            if (idle) {
+                state->idle_turn = true;
+                return 0;
+            }
             act(wsi, state->course.opened());
             return 0;
         case LWS_CALLBACK_CLIENT_RECEIVE:
             state->size += size;
             if (lws_is_final_fragment(wsi) != 0 && lws_remaining_packet_payload(wsi) == 0) {
+                if (idle) {
+                    state->idle_turn = true;
+                    return 0;
+                }
                 act(wsi, state->course.received(std::exchange(state->size, 0)));
             }
             return 0;
@@ -118,22 +135,39 @@ int callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
     }
 }
 
+void run_idle() {
+    const auto wait = [] {
+        while (!std::exchange(state->idle_turn, false)) lws_service(state->context, 0);
+    };
+    bench::measure_idle(
+        state->task,
+        [&] {
+            connect();
+            wait();
+            return state->wsi;
+        },
+        [&](lws* wsi, const std::string& message) {
+            state->set_payload(message);
+            act(wsi, Step::send);
+            wait();
+        });
+    std::_Exit(0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const bench::Task task = bench::parse(argc, argv);
-    if (task.spin || task.resume || task.row == "idle") bench::unsupported("this row");
+    if (task.spin || task.resume) bench::unsupported("this row");
     State own(task);
     state = &own;
-    const std::string payload = task.payload();
-    own.payload.resize(LWS_PRE + payload.size());
-    std::memcpy(own.payload.data() + LWS_PRE, payload.data(), payload.size());
-    own.payload_size = payload.size();
     lws_set_log_level(0, nullptr);
     std::vector<lws_protocols> protocols(2);
     protocols[0].name = "bench";
     protocols[0].callback = callback;
-    protocols[0].rx_buffer_size = 64u << 10u;
+    // Each connection has that buffer.
+    protocols[0].rx_buffer_size = task.row == "idle" ? 1024 : 64u << 10u;
+    protocols[0].tx_packet_size = 64u << 10u;
     lws_extension extensions[2] = {
         {"permessage-deflate", lws_extension_callback_pm_deflate, "permessage-deflate; client_max_window_bits"},
         {nullptr, nullptr, nullptr}};
@@ -145,6 +179,7 @@ int main(int argc, char** argv) {
     if (task.kind == "deflate") info.extensions = extensions;
     own.context = lws_create_context(&info);
     if (own.context == nullptr) bench::fail("lws_create_context");
+    if (task.row == "idle") run_idle();
     connect();
     while (!own.over && lws_service(own.context, 0) >= 0) {
     }

@@ -37,11 +37,28 @@ void send(WebSocket& socket, const std::string& bytes, int flags) {
     socket.sendFrame(bytes.data(), static_cast<int>(bytes.size()), flags);
 }
 
+std::size_t receive(WebSocket& socket, std::string& buffer) {
+    int flags = 0;
+    const int size = socket.receiveFrame(buffer.data(), static_cast<int>(buffer.size()), flags);
+    if (size <= 0) bench::fail("closed");
+    return static_cast<std::size_t>(size);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const bench::Task task = bench::parse(argc, argv);
-    if (task.spin || task.resume || task.row == "idle" || task.kind == "deflate") bench::unsupported("this row");
+    if (task.spin || task.resume || task.kind == "deflate") bench::unsupported("this row");
+    if (task.row == "idle") {
+        std::string answer(1024, '\0');
+        bench::measure_idle(
+            task, [&] { return open(task); },
+            [&](const std::unique_ptr<WebSocket>& socket, const std::string& message) {
+                send(*socket, message, WebSocket::FRAME_BINARY);
+                receive(*socket, answer);
+            });
+        return 0;
+    }
     bench::Meter meter;
     if (task.row == "connect") {
         for (std::uint64_t i = 0; i < task.warm + task.count; ++i) {
@@ -65,10 +82,7 @@ int main(int argc, char** argv) {
         if (step == Step::ask) send(*socket, course.command(), WebSocket::FRAME_TEXT);
         const std::uint64_t messages = step == Step::ask ? course.to_send() : step == Step::send ? 1 : 0;
         for (std::uint64_t i = 0; i < messages; ++i) send(*socket, payload, WebSocket::FRAME_BINARY);
-        int flags = 0;
-        const int size = socket->receiveFrame(buffer.data(), static_cast<int>(buffer.size()), flags);
-        if (size <= 0) bench::fail("closed");
-        step = course.received(static_cast<std::size_t>(size));
+        step = course.received(receive(*socket, buffer));
     }
     course.report();
     std::_Exit(0);

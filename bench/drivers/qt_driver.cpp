@@ -5,12 +5,21 @@
 #include <QSslConfiguration>
 #include <QWebSocket>
 #include <cstdlib>
+#include <memory>
 
 #include "task.hpp"
 
 namespace {
 
 using Step = bench::Course::Step;
+
+/// Whoever answers.
+void trust(QWebSocket& socket, const bench::Task& task) {
+    if (!task.tls) return;
+    QSslConfiguration configuration = QSslConfiguration::defaultConfiguration();
+    configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
+    socket.setSslConfiguration(configuration);
+}
 
 class Player {
 public:
@@ -26,11 +35,7 @@ public:
         QObject::connect(&socket_, &QWebSocket::connected, [this] { act(course_.opened()); });
         QObject::connect(&socket_, qOverload<QAbstractSocket::SocketError>(&QWebSocket::error),
                          [](QAbstractSocket::SocketError) { bench::fail("error"); });
-        if (task.tls) {
-            QSslConfiguration configuration = QSslConfiguration::defaultConfiguration();
-            configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
-            socket_.setSslConfiguration(configuration);
-        }
+        trust(socket_, task);
         socket_.open(QUrl(QString::fromStdString(task.url())));
     }
 
@@ -61,9 +66,7 @@ private:
 class Connects {
 public:
     explicit Connects(const bench::Task& task) : task_(task) {
-        QSslConfiguration configuration = QSslConfiguration::defaultConfiguration();
-        configuration.setPeerVerifyMode(QSslSocket::VerifyNone);
-        if (task.tls) socket_.setSslConfiguration(configuration);
+        trust(socket_, task);
         QObject::connect(&socket_, &QWebSocket::connected, [this] { socket_.close(); });
         QObject::connect(&socket_, &QWebSocket::disconnected, [this] {
             if (done_ == task_.warm) meter_.start();
@@ -87,13 +90,38 @@ private:
     std::uint64_t done_ = 0;
 };
 
+void idle(const bench::Task& task) {
+    bool done = false;
+    const auto wait = [&] {
+        while (!done) QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents);
+        done = false;
+    };
+    bench::measure_idle(
+        task,
+        [&] {
+            auto socket = std::make_unique<QWebSocket>();
+            QObject::connect(socket.get(), &QWebSocket::connected, [&] { done = true; });
+            QObject::connect(socket.get(), &QWebSocket::binaryMessageReceived, [&](const QByteArray&) { done = true; });
+            trust(*socket, task);
+            socket->open(QUrl(QString::fromStdString(task.url())));
+            wait();
+            return socket;
+        },
+        [&](const std::unique_ptr<QWebSocket>& socket, const std::string& message) {
+            socket->sendBinaryMessage(QByteArray::fromStdString(message));
+            wait();
+        });
+    std::_Exit(0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const bench::Task task = bench::parse(argc, argv);
-    if (task.spin || task.resume || task.row == "idle" || task.kind == "deflate") bench::unsupported("this row");
+    if (task.spin || task.resume || task.kind == "deflate") bench::unsupported("this row");
     int none = 1;
     QCoreApplication application(none, argv);
+    if (task.row == "idle") idle(task);
     if (task.row == "connect") {
         const Connects connects(task);
         return QCoreApplication::exec();

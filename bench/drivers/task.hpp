@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -63,6 +64,23 @@ void raise_file_limit(std::size_t wanted);
 /// For drivers: what cannot be measured here.
 [[noreturn]] void unsupported(std::string_view why);
 [[noreturn]] void fail(std::string_view why);
+
+/// The row `idle` for drivers that open a client after another on one thread: `open()` returns one that is connected,
+/// `echo(client, message)` returns when the answer has been read. An event loop is run for as long as that takes.
+template <class Open, class Echo>
+void measure_idle(const Task& task, const Open& open, const Echo& echo) {
+    raise_file_limit(task.connections + 100);
+    std::vector<decltype(open())> all;
+    all.reserve(task.connections + 1);
+    all.push_back(open());  // with it comes what all have in common
+    const double before = resident_bytes();
+    while (all.size() <= task.connections) all.push_back(open());
+    const auto per = [&] { return (resident_bytes() - before) / static_cast<double>(task.connections); };
+    const double silent = per();
+    const std::string kilobyte(1024, 'x');
+    for (auto& client : all) echo(client, kilobyte);
+    report_memory(task, silent, per());
+}
 
 /// The course of `receive`, `send` and `echo` for drivers that are called back. `opened` and `received` say what to do.
 class Course {

@@ -30,6 +30,11 @@ struct PlainSettings : Base {
     static const websocketpp::log::level elog_level = websocketpp::log::elevel::none;
     static const std::size_t connection_read_buffer = 64u << 10u;
 };
+/// Each connection has that buffer, and its comment advises a smaller one for many of them.
+template <class Base>
+struct IdleSettings : PlainSettings<Base> {
+    static const std::size_t connection_read_buffer = 1024;
+};
 
 template <class Config, bool secure>
 class Runner {
@@ -50,6 +55,7 @@ public:
 
     void run() {
         if (task_.row == "connect") return run_connects();
+        if (task_.row == "idle") return run_idle();
         if (task_.row != "receive" && task_.row != "send" && task_.row != "echo") bench::unsupported("this row");
         client_.set_open_handler([this](const Handle& handle) {
             handle_ = handle;
@@ -65,12 +71,13 @@ public:
     }
 
 private:
-    void connect() {
+    Handle connect() {
         websocketpp::lib::error_code error;
         const auto connection = client_.get_connection(task_.url(), error);
         if (error) bench::fail(error.message());
         connection->set_max_message_size(32u << 20u);
         client_.connect(connection);
+        return connection;
     }
     void act(Step step) {
         switch (step) {
@@ -99,12 +106,37 @@ private:
             [this](const Handle& handle) { client_.close(handle, websocketpp::close::status::normal, ""); });
         client_.set_close_handler([&](const Handle&) {
             if (done == task_.warm) meter.start();
-            if (done++ < task_.warm + task_.count) return connect();
-            meter.stop();
+            if (done++ < task_.warm + task_.count) {
+                connect();
+            } else {
+                meter.stop();
+            }
         });
         connect();
         client_.run();
         bench::report(task_, meter);
+    }
+
+    void run_idle() {
+        bool done = false;
+        client_.set_open_handler([&](const Handle&) { done = true; });
+        client_.set_message_handler([&](const Handle&, const typename Client::message_ptr&) { done = true; });
+        const auto wait = [&] {
+            while (!done) client_.run_one();
+            done = false;
+        };
+        bench::measure_idle(
+            task_,
+            [&] {
+                const Handle handle = connect();
+                wait();
+                return handle;
+            },
+            [&](const Handle& handle, const std::string& message) {
+                client_.send(handle, message, websocketpp::frame::opcode::binary);
+                wait();
+            });
+        std::_Exit(0);
     }
 
     const bench::Task& task_;
@@ -123,7 +155,10 @@ int main(int argc, char** argv) {
     const bool deflate = task.kind == "deflate";
     using websocketpp::config::asio_client;
     using websocketpp::config::asio_tls_client;
-    if (task.tls) {
+    if (task.row == "idle") {
+        task.tls ? Runner<IdleSettings<asio_tls_client>, true>(task).run()
+                 : Runner<IdleSettings<asio_client>, false>(task).run();
+    } else if (task.tls) {
         Runner<PlainSettings<asio_tls_client>, true>(task).run();
     } else if (deflate) {
         Runner<Settings<asio_client>, false>(task).run();

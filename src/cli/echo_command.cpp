@@ -82,13 +82,12 @@ asio::awaitable<void> refuse(Stream& stream, const Request& request, unsigned st
 }
 
 /// A message. Before Boost 1.90 Beast takes a compressed one for damaged if the end of it finds no room in the buffer
-/// (boostorg/beast issue 3028). So there always is more than what it reads at once (1,536 bytes) can become.
+/// (boostorg/beast issue 3028), so there always is more than the 1,536 bytes that it reads at once can become.
 template <class Stream>
 asio::awaitable<void> read_message(websocket::stream<Stream>& websocket, beast::flat_buffer& buffer) {
     constexpr std::size_t room = 2u << 20u;
     do {
-        if (buffer.capacity() - buffer.size() < room) buffer.reserve(std::max(buffer.size() + room, 2 * buffer.size()));
-        co_await websocket.async_read_some(buffer, room, asio::use_awaitable);
+        buffer.commit(co_await websocket.async_read_some(buffer.prepare(room), asio::use_awaitable));
     } while (!websocket.is_message_done());
 }
 

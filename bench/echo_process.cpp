@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "self_signed.hpp"
+#include "certificate.hpp"
 
 namespace bench {
 namespace {
@@ -167,7 +167,7 @@ EchoProcess::EchoProcess(bool secure) {
     if (process_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         std::signal(SIGPIPE, SIG_IGN);
-        serve(listener, secure ? self_signed_context(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY) : nullptr);
+        serve(listener, secure ? server_context(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY) : nullptr);
     }
     close(listener);
 }

@@ -19,6 +19,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -31,6 +32,8 @@ PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsocke
 PROGRAMS = {each: ["bench_bare", "--form", each] for each in BARE + MEANS}
 # They do not look whether text is UTF-8, so what they take for it does not compare.
 UNCHECKED = ["libwebsockets", "poco"]
+# Stands for the file with the root certificate of the server.
+ROOT = "ROOT"
 SIZES = {16: "16 B", 32: "32 B", 128: "128 B", 1024: "1 KiB", 16384: "16 KiB", 1 << 20: "1 MiB"}
 
 
@@ -65,7 +68,9 @@ def rows():
     connecting = ["bare", "tern loop", "beast sync", "beast async", "websocketpp", "libwebsockets", "poco", "qt"]
     add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=connecting)
     add("connect wss", ["--row", "connect", "--tls"], 1.1, 1.08, drivers=connecting)
-    add("connect wss resumed", ["--row", "connect", "--tls", "--resume"], 1.1, 1.08, drivers=["bare", "tern loop"])
+    # As programs should connect: the server's chain is verified, unless a session is resumed.
+    for name, extra in (("verified", []), ("resumed", ["--resume"])):
+        add(f"connect wss {name}", ["--row", "connect", "--tls", "--root", ROOT, *extra], 1.1, 1.08, drivers=["bare", "tern loop"])
     for tls, names in (([], "ws"), (["--tls"], "wss")):
         for connections in (1000, 10000):
             arguments = ["--row", "storm", "--connections", str(connections), *tls]
@@ -85,8 +90,9 @@ def rows():
 
 class Server:
     def __init__(self, folder, core):
+        self.root = tempfile.NamedTemporaryFile(suffix=".pem")
         self.process = subprocess.Popen(
-            pinned(core) + [os.path.join(folder, "bench_server")], stdout=subprocess.PIPE, text=True
+            pinned(core) + [os.path.join(folder, "bench_server"), "--root", self.root.name], stdout=subprocess.PIPE, text=True
         )
         _, self.port, self.secure_port = self.process.stdout.readline().split()
         self.last = None
@@ -133,7 +139,8 @@ class Bench:
             self.missing.add(driver)
             return None
         port = self.server.secure_port if "--tls" in row.arguments else self.server.port
-        arguments = [program, *form, "--port", port, *row.arguments, "--count", str(count), "--warm", str(warm)]
+        given = [self.server.root.name if each is ROOT else each for each in row.arguments]
+        arguments = [program, *form, "--port", port, *given, "--count", str(count), "--warm", str(warm)]
         try:
             done = subprocess.run((pinned(1) if row.pin else []) + arguments, capture_output=True, text=True, timeout=120)
         except subprocess.TimeoutExpired:
@@ -321,6 +328,10 @@ def print_tables(data):
                 for each in drivers
             ]
             print(f"| {row['row']} | " + " | ".join(cells) + " |")
+    medians = {row["row"]: {driver: entry["value"] for driver, entry in row["drivers"].items()} for row in data["rows"]}
+    full, resumed = medians.get("connect wss verified", {}), medians.get("connect wss resumed", {})
+    for driver in (each for each in full if each in resumed):
+        print(f"\nA resumed connection takes x{resumed[driver] / full[driver]:.3g} of a full one whose chain is verified: {driver}")
     print("\nHow busy the server's core was while bare sockets were measured, and tern:\n")
     for row in data["rows"]:
         tern, _ = headline(row)

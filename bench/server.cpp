@@ -3,7 +3,7 @@
 // own (bench/run.py). After each task it prints a JSON line with its own CPU time, so that one sees if it was the
 // limit.
 //
-//     bench_server [--sendfile]    prints "ready PORT PORT": for ws and for wss
+//     bench_server [--sendfile] [--root FILE]    prints "ready PORT PORT": for ws and for wss
 //
 // With --sendfile it does not even copy, and is idle while bare sockets are measured. But then all that a client reads
 // lies in its own cache already, as it never does for data that came from somewhere, so that is not the default.
@@ -46,7 +46,7 @@
 #include <sys/socket.h>
 #include <zlib.h>
 
-#include "self_signed.hpp"
+#include "certificate.hpp"
 
 namespace {
 
@@ -58,6 +58,7 @@ constexpr std::size_t turn_size = 256u << 10u;
 /// Encrypted at once: several records.
 constexpr std::size_t encrypt_size = 64u << 10u;
 
+const char* root_file = nullptr;
 bool copying = true;  // sends from memory and not from pages of a file
 int spinning = 0;     // connections that want it
 
@@ -619,7 +620,7 @@ private:
     const int plain_ = listen_somewhere(plain_port_);
     const int secure_ = listen_somewhere(secure_port_);
     SSL_CTX* const context_ =
-        bench::self_signed_context(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+        bench::server_context(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS, root_file);
     std::unordered_map<int, Entry> connections_;
 };
 
@@ -629,8 +630,10 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         if (std::string_view(argv[i]) == "--sendfile") {
             copying = false;
+        } else if (std::string_view(argv[i]) == "--root" && i + 1 < argc) {
+            root_file = argv[++i];
         } else {
-            std::fprintf(stderr, "usage: bench_server [--sendfile]\n");
+            std::fprintf(stderr, "usage: bench_server [--sendfile] [--root FILE]\n");
             return 2;
         }
     }

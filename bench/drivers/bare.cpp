@@ -67,6 +67,7 @@ public:
             ssl_ = SSL_new(context());
             SSL_set_fd(ssl_, descriptor_);
             if (session != nullptr) SSL_set_session(ssl_, session);
+            if (!task.root.empty()) verify(task);
             if (SSL_connect(ssl_) != 1) bench::fail("SSL_connect");
         }
         std::string request = "GET " + task.path() + " HTTP/1.1\r\nHost: " + task.host() +
@@ -122,6 +123,13 @@ public:
     [[nodiscard]] SSL* ssl() const { return ssl_; }
 
 private:
+    void verify(const bench::Task& task) const {
+        static const bool loaded = SSL_CTX_load_verify_file(context(), task.root.c_str()) == 1;
+        if (!loaded) bench::fail("SSL_CTX_load_verify_file");
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), task.host().c_str());
+        SSL_set_verify(ssl_, SSL_VERIFY_PEER, nullptr);
+    }
+
     const int descriptor_;
     SSL* ssl_ = nullptr;
     bool spinning_ = false;

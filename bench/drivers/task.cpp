@@ -27,7 +27,8 @@ std::uint64_t clock_ns(clockid_t clock) noexcept {
     std::fprintf(
         stderr,
         "usage: %s %s%s--port PORT [--tls] [--row receive|send|echo|connect|storm|idle] [--size N] [--count N]\n"
-        "       [--warm N] [--kind binary|text|deflate] [--connections N] [--spin] [--resume]\n",
+        "       [--warm N] [--kind binary|text|deflate] [--connections N] [--spin] [--resume]\n"
+        "       [--root FILE]\n",
         program.c_str(), all.empty() ? "" : "--form ", all.empty() ? "" : (all + " ").c_str());
     std::exit(2);
 }
@@ -81,6 +82,8 @@ Task parse(int argc, char** argv, const std::vector<std::string_view>& forms) {
             task.resume = true;
         } else if (i + 1 == argc) {
             usage(forms);
+        } else if (option == "--root") {
+            task.root = argv[++i];
         } else if (option == "--form") {
             task.form = argv[++i];
         } else if (option == "--row") {

@@ -24,6 +24,7 @@ struct Task {
     bool tls = false;
     bool spin = false;
     bool resume = false;  ///< TLS sessions, in the row `connect`.
+    std::string root;     ///< A file; certificates are verified by it. Empty: not at all.
     unsigned port = 0;
     std::size_t size = 128;
     std::uint64_t count = 1000;

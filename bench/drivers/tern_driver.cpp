@@ -38,8 +38,9 @@ using namespace std::chrono_literals;
 using Step = bench::Course::Step;
 
 tern::Config config_of(const bench::Task& task) {
-    tern::Config config{.url = task.url(),
-                        .tls = {.verify = tern::TlsVerify::insecurely_not_at_all, .resume = task.resume}};
+    tern::Config config{.url = task.url(), .tls = {.resume = task.resume}};
+    if (task.root.empty()) config.tls.verify = tern::TlsVerify::insecurely_not_at_all;
+    if (!task.root.empty()) config.tls.trust = {tern::TlsSource::file(task.root)};
     config.compression.enabled = task.kind == "deflate";
     config.limits.max_send_queue = (1u << 20u) + 2 * task.size;
     config.reconnect.enabled = false;

@@ -123,11 +123,11 @@ private:
     struct Making {
         const Route route;
         TimePoint step_began;
-        TimePoint step_deadline{};
+        TimePoint step_deadline;
         PhaseTimes times{};
-        std::unique_ptr<Handshaker> handshaker{};
-        std::unique_ptr<Handshake> result{};
-        MemoryCharge heads_and_bodies{};  ///< Of HTTP.
+        std::unique_ptr<Handshaker> handshaker;
+        std::unique_ptr<Handshake> result;
+        MemoryCharge heads_and_bodies;  ///< Of HTTP.
     };
 
     const Config& config_;

@@ -44,7 +44,6 @@ SSL_CTX* context() {
         SSL_CTX* made = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_read_ahead(made, 1);
         SSL_CTX_set_default_read_buffer_len(made, block_size);
-        SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT);
         return made;
     }();
     return shared;

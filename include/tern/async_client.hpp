@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -233,6 +234,10 @@ public:
             token);
     }
 
+    /// The next message, if it has arrived already; nothing if not, or if operations wait for it. Costs no trip through
+    /// the executor, which is most of what a small message costs: take what is here, and then wait. Any thread.
+    [[nodiscard]] std::optional<Message> try_receive();
+
     /// Sends a message: void(std::error_code). It completes when the message was accepted, which is at once unless
     /// `limits.max_send_queue` bytes wait already; `async_drain` tells when all has left. The bytes are copied when the
     /// operation begins (with a lazy token such as `asio::deferred` that is when it is launched). Any number may be
@@ -258,6 +263,12 @@ public:
             },
             token);
     }
+
+    /// Sends a message if it is accepted at once, as `Client::send_text` does, but never waits (`options.wait`). Costs
+    /// no trip through the executor. Errors: those of `Client::send_text`; `send_queue_full` also while operations of
+    /// `async_send` wait for room, which come first. Any thread.
+    std::error_code try_send(std::string_view text, const SendOptions& options = {});
+    std::error_code try_send(Bytes bytes, const SendOptions& options = {});
 
     /// Waits until everything that was accepted has been handed to the kernel: void(std::error_code). Messages that
     /// still wait for room count. Errors: why the connection ended before that; `not_connected`.

@@ -120,6 +120,8 @@ public:
     void close(CloseCode code, std::string_view reason, OperationPtr operation) override;
     void cancel(std::uint64_t id, asio::cancellation_type type) override;
     void cancel_all();
+    [[nodiscard]] std::optional<Message> try_receive();
+    std::error_code try_send(Opcode opcode, Bytes bytes, SendOptions options);
     void shut_down();
     void drop_operations();
     std::error_code set_handler(std::function<void(const Event&)> handler);
@@ -138,6 +140,7 @@ private:
     void note(const Event& event);
     void note_end(const Event& event, Completions& completions);
     void deliver_message(MessageView view);
+    Message take_message(bool& has_room_again);
     void go_on();
 
     const asio::any_io_executor executor_;
@@ -225,16 +228,34 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
             }
             return;
         }
-        message = std::move(inbox_.front());
-        inbox_.pop_front();
-        const std::size_t before = inbox_bytes_;
-        inbox_bytes_ -= message.data.size() + sizeof(Message);
-        // Not for each message: a full inbox is filled up again when half of it is gone.
-        const std::size_t half = config().receive_buffer / 2;
-        has_room_again = before >= half && inbox_bytes_ < half;
+        message = take_message(has_room_again);
     }
     operation.release()->complete({}, std::move(message));
     if (has_room_again) wake();
+}
+
+std::optional<Message> AsyncClient::Impl::try_receive() {
+    std::optional<Message> message;
+    bool has_room_again = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (inbox_.empty()) return message;
+        message = take_message(has_room_again);
+    }
+    if (has_room_again) wake();
+    return message;
+}
+
+/// Under the lock.
+Message AsyncClient::Impl::take_message(bool& has_room_again) {
+    Message message = std::move(inbox_.front());
+    inbox_.pop_front();
+    const std::size_t before = inbox_bytes_;
+    inbox_bytes_ -= message.data.size() + sizeof(Message);
+    // Not for each message: a full inbox is filled up again when half of it is gone.
+    const std::size_t half = config().receive_buffer / 2;
+    has_room_again = before >= half && inbox_bytes_ < half;
+    return message;
 }
 
 void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation) {
@@ -252,6 +273,17 @@ void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation)
     sending_.push_back({std::move(operation), false, opcode, std::string(as_text(bytes))});
     lock.unlock();
     watch_progress(true);
+}
+
+std::error_code AsyncClient::Impl::try_send(Opcode opcode, Bytes bytes, SendOptions options) {
+    options.wait = std::chrono::milliseconds(0);
+    const std::lock_guard order(send_mutex_);
+    {
+        const std::lock_guard lock(mutex_);
+        if (ended_) return aborted;
+        if (!sending_.empty()) return Errc::send_queue_full;
+    }
+    return Runner::send(opcode, bytes, options);
 }
 
 void AsyncClient::Impl::drain(OperationPtr operation) {
@@ -483,6 +515,13 @@ AsyncClient& AsyncClient::operator=(AsyncClient&& other) noexcept {
 std::shared_ptr<AsyncClient::Impl> AsyncClient::impl() { return std::static_pointer_cast<Impl>(backend_); }
 const AsyncClient::Impl& AsyncClient::impl() const { return static_cast<const Impl&>(*backend_); }
 
+std::optional<Message> AsyncClient::try_receive() { return impl()->try_receive(); }
+std::error_code AsyncClient::try_send(std::string_view text, const SendOptions& options) {
+    return impl()->try_send(Opcode::text, as_bytes(text), options);
+}
+std::error_code AsyncClient::try_send(Bytes bytes, const SendOptions& options) {
+    return impl()->try_send(Opcode::binary, bytes, options);
+}
 void AsyncClient::cancel() { impl()->cancel_all(); }
 std::error_code AsyncClient::ping(std::string_view payload) { return impl()->ping(as_bytes(payload)); }
 std::error_code AsyncClient::on_event(std::function<void(const Event&)> handler) {

@@ -367,6 +367,49 @@ TEST(AsyncOperations, SendsWaitForRoomInTheirOrder) {
     for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(received[i], static_cast<char>('a' + i % 26));
 }
 
+TEST(AsyncOperations, WhatIsThereNeedsNoOperation) {
+    constexpr int count = 1'000;
+    ScriptedServer server(echo);
+    run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
+        AsyncClient client{executor, quick(server.url())};
+        EXPECT_EQ(client.try_send("too early"), Errc::not_connected);
+        EXPECT_FALSE(client.try_receive());
+        co_await client.async_connect(asio::use_awaitable);
+        for (int i = 0; i < count; ++i) {
+            EXPECT_FALSE(client.try_send(std::to_string(i), {.more = i + 1 < count}));
+        }
+        for (int i = 0; i < count;) {
+            std::optional<Message> message = co_await client.async_receive(asio::use_awaitable);
+            for (; message; message = client.try_receive()) {
+                EXPECT_EQ(message->text(), std::to_string(i++));
+            }
+        }
+        co_await client.async_close(CloseCode::normal, "", asio::use_awaitable);
+        EXPECT_EQ(client.try_send("too late"), Errc::not_connected);
+    });
+}
+
+TEST(AsyncOperations, WhoWaitsForRoomComesFirst) {
+    ScriptedServer server(deaf);
+    run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
+        Config small = quick(server.url());
+        small.limits.max_send_queue = 2u << 20u;
+        AsyncClient client{executor, small};
+        co_await client.async_connect(asio::use_awaitable);
+        const std::string large(1u << 20u, 'x');
+        while (!client.try_send(large)) {
+        }
+        EXPECT_EQ(client.try_send(large, {.wait = bearable}), Errc::send_queue_full) << "it never waits";
+        int waits = 0;
+        client.async_send(large, [&](std::error_code error) { waits += error ? 1 : 100; });
+        EXPECT_EQ(client.try_send("small, and there is room for it"), Errc::send_queue_full);
+        client.cancel();
+        co_await asio::post(executor, asio::use_awaitable);
+        EXPECT_EQ(waits, 1);
+        EXPECT_FALSE(client.try_send("small, and there is room for it"));
+    });
+}
+
 TEST(AsyncOperations, DrainFailsWithTheConnection) {
     std::promise<void> draining;
     ScriptedServer server([&](Peer& peer) {

@@ -2,7 +2,8 @@
 """Compares tern with its peers and with bare sockets.
 
     bench/run.py BUILD-FOLDER [--full] [--rows TEXT] [--drivers TEXT] [--rounds N] [--json FILE] [--svg FILE]
-    bench/run.py --from FILE [--svg FILE]     prints what was measured earlier
+        [--growth-svg FILE]
+    bench/run.py --from FILE [--svg FILE] [--growth-svg FILE]     prints what was measured earlier
 
 All drivers take turns in each round, in another order each time, so that what the machine does meanwhile hits all of
 them. The server has one core, the client another. What counts is the CPU time of the client's process per message (for
@@ -12,7 +13,6 @@ medians and, in brackets, the least and the largest ratio of all rounds.
 
 import argparse
 import json
-import math
 import os
 import platform
 import random
@@ -23,15 +23,11 @@ import tempfile
 import threading
 import time
 
-BARE = ["bare", "floor"]
-MEANS = ["edge", "uring"]  # by which bare sockets are asked, where there are many
-TERN = ["tern client", "tern loop", "tern thread", "tern async", "tern poll", "esp"]
-OUTSIDE = ["tern thread", "tern more", "tern threads"]
-PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsockets", "poco", "qt"]
-# Binaries that are not named like that.
+import pictures
+from report import BARE, MEANS, PEERS, TERN, print_row, print_tables
+
+# Binaries that are not named like their drivers.
 PROGRAMS = {each: ["bench_bare", "--form", each] for each in BARE + MEANS}
-# They do not look whether text is UTF-8, so what they take for it does not compare.
-UNCHECKED = ["libwebsockets", "poco"]
 # Stands for the file with the root certificate of the server.
 ROOT = "ROOT"
 SIZES = {16: "16 B", 32: "32 B", 128: "128 B", 1024: "1 KiB", 16384: "16 KiB", 1 << 20: "1 MiB"}
@@ -236,9 +232,10 @@ def save(data, arguments):
         with open(arguments.json, "w") as file:
             json.dump(data, file, indent=1)
             file.write("\n")
-    if arguments.svg:
-        with open(arguments.svg, "w") as file:
-            file.write(picture(data))
+    for path, picture in ((arguments.svg, pictures.ratios), (arguments.growth_svg, pictures.growth)):
+        if path:
+            with open(path, "w") as file:
+                file.write(picture(data))
 
 
 def cpu_name():
@@ -247,151 +244,6 @@ def cpu_name():
             if line.startswith("model name"):
                 return line.split(":")[1].strip()
     return "unknown CPU"
-
-
-# --- what is printed -----------------------------------------------------------------------------------------------
-
-
-def amount(value, unit):
-    if unit == "KiB":
-        return f"{value / 1024:.2f} KiB"
-    for name, size in (("ms", 1e6), ("us", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value:.3g} ns"
-
-
-def headline(row):
-    """The form of tern that the row is about, and the best of the peers."""
-    found = row["drivers"]
-    tern = next((each for each in ("tern loop spin", "tern client", "tern loop", *OUTSIDE) if each in found), None)
-    peers = [each for each in found if each in PEERS and not ("text" in row["row"] and each in UNCHECKED)]
-    return tern, min(peers, key=lambda each: found[each]["value"], default=None)
-
-
-def ratio(entry):
-    return f"x{entry['ratio']:.3g} ({entry['least']:.3g} to {entry['most']:.3g})"
-
-
-def must(row):
-    """The bound as text, and whether tern keeps it."""
-    tern, _ = headline(row)
-    if row["must"] is None or tern is None:
-        return "", True
-    if row["unit"] == "KiB":
-        return f"{row['must']} KiB", row["drivers"][tern]["value"] <= row["must"] * 1024
-    return f"x{row['must']:g}", row["drivers"][tern]["ratio"] <= row["must"]
-
-
-def print_row(row, file):
-    tern, peer = headline(row)
-    found = row["drivers"]
-    if "bare" not in found or tern is None:
-        print(f"{row['row']}: not measured", file=file)
-        return
-    bound, kept = must(row)
-    text = f"{row['row']:28} bare {amount(found['bare']['value'], row['unit']):>9}"
-    text += f"  tern {amount(found[tern]['value'], row['unit']):>9} {ratio(found[tern]):24}"
-    if peer:
-        text += f"  {peer} {amount(found[peer]['value'], row['unit'])} x{found[peer]['ratio']:.3g}"
-    print(text + ("" if not bound else f"  [{bound} {'kept' if kept else 'MISSED'}]"), file=file, flush=True)
-
-
-def print_tables(data):
-    print(f"{data['machine']}; {data['rounds']} rounds of {data['seconds']} s each\n")
-    print("| work | bare | floor | best peer | tern | tern / bare | must | |")
-    print("|---|---|---|---|---|---|---|---|")
-    for row in data["rows"]:
-        tern, peer = headline(row)
-        found, unit = row["drivers"], row["unit"]
-        if "bare" not in found or tern is None:
-            continue
-        bound, kept = must(row)
-        floor = f"x{found['floor']['ratio']:.3g}" if "floor" in found else ""
-        best = f"{peer} {amount(found[peer]['value'], unit)}, x{found[peer]['ratio']:.3g}" if peer else ""
-        verdict = "" if not bound else "kept" if kept else "**missed**"
-        print(f"| {row['row']} | {amount(found['bare']['value'], unit)} | {floor} | {best} | "
-              f"{amount(found[tern]['value'], unit)} | {ratio(found[tern])} | {bound} | {verdict} |")
-    for title, drivers in (("tern's forms", TERN), ("peers", PEERS), ("bare sockets by other means", MEANS)):
-        print(f"\nAs a multiple of bare, {title}:\n")
-        print("| work | " + " | ".join(drivers) + " |")
-        print("|---|" + "---|" * len(drivers))
-        for row in data["rows"]:
-            found = row["drivers"]
-            if sum(each in found for each in drivers) < 2:
-                continue
-            cells = [
-                "" if each not in found
-                else amount(found[each]["value"], "KiB") if row["unit"] == "KiB"  # a bare socket has next to nothing
-                else ratio(found[each]) if drivers is MEANS
-                else f"{found[each]['ratio']:.3g}"
-                for each in drivers
-            ]
-            print(f"| {row['row']} | " + " | ".join(cells) + " |")
-    medians = {row["row"]: {driver: entry["value"] for driver, entry in row["drivers"].items()} for row in data["rows"]}
-    full, resumed = medians.get("connect wss verified", {}), medians.get("connect wss resumed", {})
-    for driver in (each for each in full if each in resumed):
-        print(f"\nA resumed connection takes x{resumed[driver] / full[driver]:.3g} of a full one whose chain is verified: {driver}")
-    print("\nHow busy the server's core was while bare sockets were measured, and tern:\n")
-    for row in data["rows"]:
-        tern, _ = headline(row)
-        loads = [row["drivers"][each].get("server_load") for each in ("bare", tern) if each in row["drivers"]]
-        if len(loads) == 2 and None not in loads:
-            print(f"    {row['row']:28} {loads[0]:4.0%} {loads[1]:4.0%}")
-
-
-# --- the picture ---------------------------------------------------------------------------------------------------
-
-PICTURE = ["receive 16 B", "receive 128 B", "receive 1 KiB", "receive 16 KiB", "receive text 128 B", "receive text 16 KiB",
-           "send 16 B", "send 128 B", "send 1 KiB", "send 16 KiB", "echo 32 B", "wss receive 128 B", "wss send 128 B",
-           "connect wss"]
-SHORT = {"beast sync": "Beast", "beast async": "Beast async", "beast tuned": "Beast tuned", "poco": "Poco", "qt": "Qt"}
-
-
-def picture(data):
-    """A line a row; on it a point a client, at its multiple of the bare socket's CPU time (logarithmic)."""
-    shown = [row for name in PICTURE for row in data["rows"] if row["row"] == name and row["drivers"]]
-    left, width, top, step = 150, 560, 58, 24
-    largest = max((entry["ratio"] for row in shown for entry in row["drivers"].values()), default=10)
-    scale = width / math.log10(max(largest, 10) * 1.3)
-    at = lambda value: left + max(0.0, math.log10(max(value, 0.5))) * scale
-    bottom = top + step * len(shown)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 20} {bottom + 34}" '
-           'font-family="system-ui, sans-serif" font-size="12">',
-           f'<rect width="{left + width + 20}" height="{bottom + 34}" fill="#ffffff"/>',
-           '<text x="12" y="20" font-size="14" fill="#1f2933">CPU time of a client per message, as a multiple of a bare socket</text>']
-    legend = [("tern", "#0b6e4f"), ("best peer", "#d97706"), ("other peers", "#b8c2cc")]
-    x = 12
-    for name, colour in legend:
-        out.append(f'<circle cx="{x + 5}" cy="36" r="5" fill="{colour}"/><text x="{x + 15}" y="40" fill="#52606d">{name}</text>')
-        x += 30 + 7 * len(name)
-    for power in range(0, 4):
-        for factor in (1, 2, 5):
-            value = factor * 10**power
-            if at(value) > left + width:
-                continue
-            out.append(f'<line x1="{at(value):.1f}" y1="{top - 8}" x2="{at(value):.1f}" y2="{bottom}" '
-                       f'stroke="{"#9aa5b1" if value == 1 else "#e4e7eb"}"/>')
-            out.append(f'<text x="{at(value):.1f}" y="{bottom + 16}" text-anchor="middle" fill="#7b8794">x{value}</text>')
-    for index, row in enumerate(shown):
-        y = top + step * index + 8
-        tern, best = headline(row)
-        out.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end" fill="#1f2933">{row["row"]}</text>')
-        for driver, entry in row["drivers"].items():
-            if driver in PEERS and driver != best:
-                out.append(f'<circle cx="{at(entry["ratio"]):.1f}" cy="{y}" r="4" fill="#b8c2cc"><title>{driver} '
-                           f'x{entry["ratio"]:.3g}</title></circle>')
-        for driver, colour in ((best, "#d97706"), (tern, "#0b6e4f")):
-            if driver is None:
-                continue
-            entry = row["drivers"][driver]
-            out.append(f'<circle cx="{at(entry["ratio"]):.1f}" cy="{y}" r="5.5" fill="{colour}"><title>{driver} '
-                       f'x{entry["ratio"]:.3g}</title></circle>')
-        if best:
-            out.append(f'<text x="{at(row["drivers"][best]["ratio"]) + 9:.1f}" y="{y + 4}" font-size="10" '
-                       f'fill="#9a5b06">{SHORT.get(best, best)}</text>')
-    out.append("</svg>")
-    return "\n".join(out) + "\n"
 
 
 def main():
@@ -403,7 +255,8 @@ def main():
     parser.add_argument("--drivers", help="only bare and drivers whose name contains one of these")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", help="where to write the numbers")
-    parser.add_argument("--svg", help="where to write the picture")
+    parser.add_argument("--svg", help="where to write the picture of the ratios")
+    parser.add_argument("--growth-svg", help="where to write the picture of how the cost grows")
     arguments = parser.parse_args()
     if arguments.source:
         with open(arguments.source) as file:

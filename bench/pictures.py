@@ -65,7 +65,7 @@ def ratios(data):
 def growth(data):
     """A panel for each kind of work: time per message (logarithmic) over the number of connections."""
     left, width, height, top, gap = 66, 270, 220, 66, 84
-    out = [*canvas(2 * (left + width) + gap - 48, top + height + 52),
+    out = [*canvas(left + 2 * width + gap + 36, top + height + 34),
            '<text x="12" y="20" font-size="14" fill="#1f2933">CPU time of a message, on so many connections of one thread</text>']
     x = 12
     for driver, colour in GROWING.items():

@@ -122,7 +122,8 @@ private:
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
     std::list<Message> inbox_;
-    std::size_t inbox_bytes_ = 0;
+    /// The loop reads it without the lock: who makes room wakes it afterwards.
+    std::atomic<std::size_t> inbox_bytes_ = 0;
 };
 
 // --- life ----------------------------------------------------------------------------------------------------------
@@ -297,9 +298,7 @@ void Client::Impl::report_exception(const char* what) noexcept {
 // --- receiving without handlers ------------------------------------------------------------------------------------
 
 bool Client::Impl::ready_for_event() {
-    if (!keeping_) return true;
-    const std::lock_guard lock(mutex_);
-    return inbox_bytes_ < config().receive_buffer;
+    return !keeping_ || inbox_bytes_.load(std::memory_order_relaxed) < config().receive_buffer;
 }
 
 /// False: there was no memory.

@@ -87,12 +87,10 @@ Error Runner::begin(StartMode mode) {
     // Reads certificates and keys too; taking events, which needs no lock, has nothing to do with those.
     if (Error error = core_.load(prepared)) return error;
     if (Error error = check_socket(*config_)) return error;
-    if (std::exchange(entered_, false)) engine_->leave(*this);
-    if (Error error = engine_->enter(*this)) return error;
-    entered_ = true;
+    if (Error error = engine_->enter(*this, entered_)) return error;
+    if (!std::exchange(entered_, true)) active_ = false;
     post_pump();  // nothing is thrown from here on
     running_ = true;
-    active_ = false;
     stopping_ = false;
     start_ = mode;
     prepare_attempts_ = prepared;

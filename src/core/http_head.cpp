@@ -1,7 +1,7 @@
 #include "http_head.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <utility>
 
 #include "quote.hpp"
@@ -17,11 +17,15 @@ constexpr std::size_t excerpt_size = 40;
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-bool is_token_character(char c) noexcept {
-    const char letter = lower(c);
-    return (letter >= 'a' && letter <= 'z') || is_digit(c) ||
-           (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-}
+constexpr auto token_characters = [] {
+    std::array<bool, 256> table{};
+    for (const char c :
+         std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
+        table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
+
+bool is_token_character(char c) noexcept { return token_characters[static_cast<unsigned char>(c)]; }
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
@@ -35,7 +39,10 @@ std::string_view trim(std::string_view text) noexcept {
 
 HttpHeadParser::Status HttpHeadParser::advance(Buffer& in) {
     while (status_ == Status::need_input && !in.empty()) {
-        if (check_version(in) && take_line(in)) finish_line();
+        std::string_view line;
+        if (!check_version(in) || !take_line(in, line)) continue;
+        finish_line(line);
+        line_.clear();
     }
     return status_;
 }
@@ -58,18 +65,19 @@ bool HttpHeadParser::check_version(Buffer& in) {
     return false;
 }
 
-/// True when the line is complete.
-bool HttpHeadParser::take_line(Buffer& in) {
+/// True when the line is complete. One that has arrived as a whole stays where it is.
+bool HttpHeadParser::take_line(Buffer& in, std::string_view& line) {
     const std::string_view arrived = as_text(in.readable());
     const std::string_view allowed = arrived.substr(0, max_size_ - received_);
     const std::size_t newline = allowed.find('\n');
     const std::string_view taken = allowed.substr(0, newline == allowed.npos ? newline : newline + 1);
-    line_.append(taken);
+    const bool whole = newline != allowed.npos && line_.empty();
+    line = whole ? taken : line_.append(taken);
     received_ += taken.size();
     in.consume(taken.size());
 
     // Neither limit waits for the end of the line.
-    if (head_.fields.size() == max_fields_ && !line_.empty() && line_[0] != '\r' && line_[0] != '\n') {
+    if (head_.fields.size() == max_fields_ && !line.empty() && line[0] != '\r' && line[0] != '\n') {
         fail(Errc::response_too_many_fields, "the limit is " + std::to_string(max_fields_));
         return false;
     }
@@ -80,8 +88,7 @@ bool HttpHeadParser::take_line(Buffer& in) {
     return false;
 }
 
-void HttpHeadParser::finish_line() {
-    std::string_view line = line_;
+void HttpHeadParser::finish_line(std::string_view line) {
     line.remove_suffix(1);
     // RFC 9112 section 2.2 lets a recipient accept a bare LF; where it is accepted by some, responses can be smuggled.
     if (!line.ends_with('\r')) return fail(Errc::response_malformed, "a line does not end with CR LF: " + quoted(line));
@@ -93,7 +100,6 @@ void HttpHeadParser::finish_line() {
     } else {
         parse_field(line);
     }
-    line_.clear();
 }
 
 /// Section 4: HTTP-version SP status-code SP [ reason-phrase ]. Servers that have no reason leave out the second SP

@@ -163,11 +163,11 @@ public:
     std::error_code reopen(CloseCode code, std::string_view reason);
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
-    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
-    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now);
+    void on_connected(StreamId id, Error&& error, TimePoint now);
     std::span<std::byte> rx_space(StreamId id);
     void rx_commit(StreamId id, std::size_t n, TimePoint now);
-    void on_end(StreamId id, Error error, TimePoint now);
+    void on_end(StreamId id, Error&& error, TimePoint now);
     void on_timeout(TimePoint now);
 
     bool next(Command& command);
@@ -207,9 +207,10 @@ private:
         Event::Kind kind = Event::Kind::connecting;
         std::uint32_t attempt = 0;
         milliseconds delay{0};
-        Error error;
-        CloseInfo close;
+        CloseInfo close;  ///< Its error is that of every kind.
         std::unique_ptr<Handshake> handshake;
+
+        [[nodiscard]] Error& error() noexcept { return close.error; }
     };
 
     void begin_attempt(TimePoint now);
@@ -220,7 +221,7 @@ private:
     void adopt(TimePoint now);
     void update_link(TimePoint now);
     void link_ended(TimePoint now);
-    void tell_of_end(CloseInfo info, TimePoint now);
+    void tell_of_end(CloseInfo&& info, TimePoint now);
     void update_old();
     void half_close_if_due(Link& link);
     void drop(Link& link);
@@ -578,13 +579,13 @@ void ClientCore::Impl::on_prepared(StreamId id, Attempt attempt, Error error, Ti
     update(now);
 }
 
-void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
+void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now) {
     if (attempt_ == nullptr) return;
     attempt_->on_resolved(id, addresses, std::move(error), now);
     update(now);
 }
 
-void ClientCore::Impl::on_connected(StreamId id, Error error, TimePoint now) {
+void ClientCore::Impl::on_connected(StreamId id, Error&& error, TimePoint now) {
     if (attempt_ == nullptr) return;
     attempt_->on_connected(id, std::move(error), now);
     update(now);
@@ -614,7 +615,7 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     update(now);
 }
 
-void ClientCore::Impl::on_end(StreamId id, Error error, TimePoint now) {
+void ClientCore::Impl::on_end(StreamId id, Error&& error, TimePoint now) {
     const Link* link = find(id);
     if (link == nullptr) return;
     link->connection->on_end(std::move(error), now);
@@ -626,6 +627,8 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
         trace(TraceRecord::Kind::timer, 0, {});
     }
     while (timers_.take_expired(now)) begin_attempt(now);
+    common_.commands.trim();
+    lifecycle_.trim();
     if (attempt_ != nullptr) attempt_->on_timeout(now);
     if (link_) link_.connection->on_timeout(now);
     if (old_) old_.connection->on_timeout(now);
@@ -636,7 +639,6 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) {
-        if (attempt_ == nullptr) common_.commands.trim();
         if (give_up_from_ == give_up_until_) return false;
         command = Command();  // close
         command.id = give_up_from_++;
@@ -673,12 +675,10 @@ bool ClientCore::Impl::next(Event& event) {
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
     current_ = lifecycle_.pop();
-    if (attempt_ == nullptr) lifecycle_.trim();
     if (config_->tracer != nullptr) {
         std::string text(event_name(current_->kind));
         if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
-        const Error& error = current_->kind == Event::Kind::closed ? current_->close.error : current_->error;
-        if (error) text += ": " + error.message();
+        if (current_->error()) text += ": " + current_->error().message();
         trace(TraceRecord::Kind::state, 0, text);
     }
     event = Event();
@@ -694,12 +694,12 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
         case Event::Kind::closed:
             told_open_ = false;
             event.close = &current_->close;
-            event.error = &current_->close.error;
+            event.error = &current_->error();
             break;
         case Event::Kind::redirected:
         case Event::Kind::reconnecting:
         case Event::Kind::switch_failed:
-        case Event::Kind::failed: event.error = &current_->error; break;
+        case Event::Kind::failed: event.error = &current_->error(); break;
         default: break;
     }
     return true;
@@ -740,6 +740,8 @@ void ClientCore::Impl::settle(TimePoint now) {
 }
 
 void ClientCore::Impl::trim() noexcept {
+    common_.commands.trim();
+    lifecycle_.trim();
     if (link_) link_.connection->trim();
 }
 
@@ -821,9 +823,8 @@ void ClientCore::Impl::begin_attempt(TimePoint now) {
     const std::string& text = endpoint_text(*config_, endpoint);
     core::Url url;
     if (urls_.empty()) {
-        const Error error = core::parse_url(text, url);
-        if (error == Errc::out_of_memory) return lack_memory();
-        assert(!error || prepare_attempts_);  // `load` has accepted it, unless the program gives another one
+        // `load` has accepted it, unless the program gives another one.
+        if (!prepare_attempts_ && core::parse_accepted_url(text, url)) return lack_memory();
     } else {
         url = std::move(urls_[endpoint]);
         std::vector<core::Url>().swap(urls_);
@@ -835,15 +836,15 @@ void ClientCore::Impl::begin_attempt(TimePoint now) {
 /// Draws the consequences of whatever was reported.
 void ClientCore::Impl::update(TimePoint now) {
     if (!alive_) return;
-    if (close_requested_) {
+    if (close_requested_ && !link_) {
         Error error = Errc::closed_locally;
         if (attempt_ != nullptr) {
             error.phase = attempt_->phase();
             error.peer = attempt_->peer();
         }
-        drop_attempt();
-        if (!link_) return finish(error);
+        return finish(error);
     }
+    if (close_requested_) drop_attempt();
     if (attempt_ != nullptr) update_attempt(now);
     if (old_) update_old();
     if (link_) update_link(now);
@@ -860,7 +861,7 @@ void ClientCore::Impl::tell_fates() {
 
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
-    if (Error refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(refusal);
+    if (attempt_->redirected()) add_event(Event::Kind::redirected).error() = attempt_->take_redirect();
     if (attempt_->status() == ConnectAttempt::Status::working) return;
     if (attempt_->status() == ConnectAttempt::Status::failed) {
         Error error = attempt_->error();
@@ -904,7 +905,7 @@ void ClientCore::Impl::adopt(TimePoint now) {
     }
     held_.reset();
     switching_ = switch_tried_ = false;
-    link_ = std::exchange(attempt->link(), Link());
+    link_ = std::move(attempt->link());
     supervisor_->on_open(now);
     mode_ = StartMode::keep_trying;
     ++connects_;
@@ -969,14 +970,14 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
     if (link_) {
         // The old connection is still there: nothing is lost, and whoever asked can ask again.
         Lifecycle& event = add_event(Event::Kind::switch_failed);
-        event.error = std::move(error);
+        event.error() = std::move(error);
         event.delay = decision.delay;
         if (decision.again) {
             wait_for_attempt(now, std::max(decision.delay, milliseconds(1)));
         } else {
             switching_ = false;
         }
-        return drop_waiting(event.error);
+        return drop_waiting(event.error());
     }
     if (held_) {
         CloseInfo info = held_.take();
@@ -993,13 +994,13 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
 void ClientCore::Impl::link_ended(TimePoint now) {
     drop(link_);
     CloseInfo info = link_.session().close_info();
-    info.error.peer = link_.peer;
+    info.error.peer = std::move(link_.peer);
     end_link(link_, info.error);
     ++past().ends[family(info.error)];
     tell_of_end(std::move(info), now);
 }
 
-void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
+void ClientCore::Impl::tell_of_end(CloseInfo&& info, TimePoint now) {
     const bool reopening = std::exchange(reopening_, false) && !close_requested_ && info.error != Errc::stopped;
     const bool wanted = !reopening && (close_requested_ || info.error.code == Condition::cancelled);
     const bool on_the_way = attempt_ != nullptr || timers_.is_set(Timer::reconnect);
@@ -1011,16 +1012,17 @@ void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
     const core::Supervisor::Decision decision =
         wanted ? core::Supervisor::Decision()
                : supervisor_->on_ended(reopening ? Error(Errc::connection_lost) : info.error, code, now);
-    Error error = info.error;
     info.will_reconnect = decision.again;
-    add_event(Event::Kind::closed).close = std::move(info);
-    if (!decision.again) return end_life(error);
+    Lifecycle& closed = add_event(Event::Kind::closed);
+    closed.close = std::move(info);
+    if (!decision.again) return end_life(closed.error());
+    Error error = closed.error();
     const bool under_way = std::exchange(switching_, false) && on_the_way;
     drop_waiting(error);
     if (!under_way) return try_again_or_fail(std::move(error), decision, now);
     // The successor is being made already, and turns into an ordinary attempt.
     Lifecycle& event = add_event(Event::Kind::reconnecting);
-    event.error = std::move(error);
+    event.error() = std::move(error);
     event.attempt = attempt_ != nullptr ? attempt_->number() : supervisor_->next_attempt();
     if (attempt_ != nullptr) {
         add_event(Event::Kind::connecting).attempt = attempt_->number();
@@ -1079,7 +1081,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
     Lifecycle& event = add_event(Event::Kind::reconnecting);
     event.attempt = supervisor_->next_attempt();
     event.delay = delay;
-    event.error = std::move(error);
+    event.error() = std::move(error);
 }
 
 /// The last event of a life that has no open connection.
@@ -1089,7 +1091,7 @@ void ClientCore::Impl::finish(const Error& error) {
         held_->error = error;
         add_event(Event::Kind::closed).close = held_.take();
     } else {
-        add_event(Event::Kind::failed).error = error;
+        add_event(Event::Kind::failed).error() = error;
     }
     end_life(error);
 }

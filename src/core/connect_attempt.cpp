@@ -82,13 +82,13 @@ void ConnectAttempt::on_prepared(StreamId id, Attempt attempt, Error error, Time
 }
 
 void ConnectAttempt::dial(TimePoint now) {
-    peer_ = url_.authority();
-    if (common_.proxy) peer_ += " through " + common_.proxy->text();
+    link_.peer = url_.authority();
+    if (common_.proxy) link_.peer += " through " + common_.proxy->text();
     times_ = {.prepare = times_.prepare};
     target_.reset();
     if (common_.proxy && wants_address(*common_.proxy, url_)) {
         dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::address, url_.host, url_.port,
-                                           common_.next_id, now);
+                                           common_.next_id, common_.commands, now);
     } else {
         dial_next(now);
     }
@@ -98,14 +98,15 @@ void ConnectAttempt::dial(TimePoint now) {
 void ConnectAttempt::dial_next(TimePoint now) {
     const std::string& host = common_.proxy ? common_.proxy->host : url_.host;
     const std::uint16_t port = common_.proxy ? common_.proxy->port : url_.port;
-    dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::connection, host, port, common_.next_id, now);
+    dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::connection, host, port, common_.next_id,
+                                       common_.commands, now);
 }
 
-void ConnectAttempt::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
+void ConnectAttempt::on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now) {
     if (dialer_ != nullptr) dialer_->on_resolved(id, addresses, std::move(error), now);
 }
 
-void ConnectAttempt::on_connected(StreamId id, Error error, TimePoint now) {
+void ConnectAttempt::on_connected(StreamId id, Error&& error, TimePoint now) {
     if (dialer_ != nullptr) dialer_->on_connected(id, std::move(error), now);
 }
 
@@ -127,8 +128,6 @@ void ConnectAttempt::update(TimePoint now) {
 }
 
 void ConnectAttempt::update_dialer(TimePoint now) {
-    Command command;
-    while (dialer_->next(command)) common_.commands.push(std::move(command));
     if (dialer_->status() == Dialer::Status::working) return;
     const std::unique_ptr<Dialer> dialer = std::move(dialer_);
     if (dialer->status() == Dialer::Status::failed) {
@@ -150,10 +149,9 @@ void ConnectAttempt::update_dialer(TimePoint now) {
     }
     times_.connect = to_microseconds(now - dialer->resolved_at());
     const std::string& path = config_->socket.unix_path;
-    peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
+    link_.peer.append(" (").append(path.empty() ? dialer->address().to_string() : path).append(")");
     link_.stream = dialer->stream();
     link_.dropped = false;
-    link_.peer = peer_;
     const Route route{.url = url_,
                       .proxy = common_.proxy ? &*common_.proxy : nullptr,
                       .target = target_,
@@ -209,12 +207,12 @@ void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
     error = common_.prepare_tls(url_);
     if (error) return fail(std::move(error));
     redirect_ = refusal;
-    redirect_->peer = peer_;
+    redirect_->peer = link_.peer;
     dial(now);
 }
 
-void ConnectAttempt::fail(Error error) {
-    if (error.peer.empty()) error.peer = peer_;
+void ConnectAttempt::fail(Error&& error) {
+    if (error.peer.empty()) error.peer = link_.peer;
     error_ = std::move(error);
     status_ = Status::failed;
 }
@@ -223,8 +221,6 @@ void ConnectAttempt::abandon() {
     if (const StreamId id = std::exchange(preparing_, 0)) common_.give_up(id);
     if (dialer_ != nullptr) {
         dialer_->abandon();
-        Command command;
-        while (dialer_->next(command)) common_.commands.push(std::move(command));
         dialer_.reset();
     }
     if (link_) common_.give_up(link_.stream);

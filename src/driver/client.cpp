@@ -232,12 +232,13 @@ void Client::Impl::ask(const Command& command) noexcept {
 
 /// Keeps what the blocking calls wait for.
 void Client::Impl::note(const Event& event) {
-    const std::lock_guard lock(mutex_);
     if (event.kind == Event::Kind::open) {
+        const std::lock_guard lock(mutex_);
         opened_ = true;
         changed_.notify_all();
     }
     if (event.error != nullptr && (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed)) {
+        const std::lock_guard lock(mutex_);
         ending_ = event.error->code;
         ending_details_.reset();
         try {

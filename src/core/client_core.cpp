@@ -852,7 +852,7 @@ void ClientCore::Impl::update(TimePoint now) {
         backlog_->settle(now, fates_);
         send_backlog();
     }
-    tell_fates();
+    if (!fates_.empty()) tell_fates();
 }
 
 void ClientCore::Impl::tell_fates() {

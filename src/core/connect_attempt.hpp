@@ -61,7 +61,7 @@ public:
 
     /// `url`: where it leads, unless `prepare`: then the program is asked (`Command::Kind::prepare`, `number`), and
     /// the URL is what it gets to see first.
-    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
+    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url&& url, std::string_view url_text,
                    bool prepare, std::uint32_t number, TimePoint now);
 
     [[nodiscard]] Status status() const noexcept { return status_; }
@@ -108,7 +108,7 @@ private:
     PhaseTimes times_;
 
     StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
-    std::unique_ptr<Dialer> dialer_;
+    std::optional<Dialer> dialer_;
     std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
     std::vector<std::string> visited_;  ///< The URLs that have redirected it.
     std::uint32_t redirects_ = 0;

@@ -17,15 +17,22 @@ constexpr std::size_t excerpt_size = 40;
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-constexpr auto token_characters = [] {
-    std::array<bool, 256> table{};
+using Characters = std::array<bool, 256>;
+constexpr std::size_t index(char c) noexcept { return static_cast<unsigned char>(c); }
+
+constexpr Characters token_characters = [] {
+    Characters table{};
     for (const char c :
          std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
-        table[static_cast<unsigned char>(c)] = true;
+        table[index(c)] = true;
     return table;
 }();
 
-bool is_token_character(char c) noexcept { return token_characters[static_cast<unsigned char>(c)]; }
+constexpr Characters value_characters = [] {
+    Characters table{};
+    for (std::size_t c = 0; c < table.size(); ++c) table[c] = c == '\t' || (c >= 0x20 && c != 0x7f);
+    return table;
+}();
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
@@ -144,16 +151,15 @@ void HttpHeadParser::fail(Errc code, std::string detail) {
 
 bool iequals(std::string_view left, std::string_view right) noexcept {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                      [](char a, char b) { return lower(a) == lower(b); });
+                      [](char a, char b) { return a == b || lower(a) == lower(b); });
 }
 
 bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::all_of(text.begin(), text.end(), is_token_character);
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return token_characters[index(c)]; });
 }
 
 bool is_field_value(std::string_view text) noexcept {
-    return std::none_of(text.begin(), text.end(),
-                        [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+    return std::all_of(text.begin(), text.end(), [](char c) { return value_characters[index(c)]; });
 }
 
 std::size_t count_fields(const std::vector<Header>& fields, std::string_view name) noexcept {
@@ -179,6 +185,7 @@ bool next_element(std::string_view& list, std::string_view& element) noexcept {
 bool has_token(const std::vector<Header>& fields, std::string_view name, std::string_view token) noexcept {
     for (const Header& field : fields) {
         if (!iequals(field.name, name)) continue;
+        if (iequals(field.value, token)) return true;  // the whole of the list, as it is in most answers
         std::string_view list = field.value;
         std::string_view element;
         while (next_element(list, element)) {

@@ -172,10 +172,9 @@ void Upgrade::write_request(std::string& out) {
     out.reserve(out.size() + 256);  // enough for most
     out.append("GET ").append(url_.target).append(" HTTP/1.1\r\n");
     add("Host", url_.host_header());
-    add("Upgrade", "websocket");
-    add("Connection", "Upgrade");
+    out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");
     add("Sec-WebSocket-Key", key_);
-    add("Sec-WebSocket-Version", "13");
+    out.append("Sec-WebSocket-Version: 13\r\n");
     std::string subprotocols;
     for (const std::string& one : config_.subprotocols) subprotocols += (subprotocols.empty() ? "" : ", ") + one;
     if (!subprotocols.empty()) add("Sec-WebSocket-Protocol", subprotocols);

@@ -213,7 +213,8 @@ Error percent_decode(std::string_view text, std::string_view part, std::string& 
 }
 
 Error read_user_info(std::string_view text, const Parts& parts, Url& url) {
-    url.has_user_info = !parts.user_info.empty();
+    if (parts.user_info.empty()) return {};
+    url.has_user_info = true;
     const std::size_t colon = std::min(parts.user_info.find(':'), parts.user_info.size());
     if (Error error = percent_decode(text, parts.user_info.substr(0, colon), url.user)) return error;
     if (url.user.find(':') != url.user.npos) {
@@ -393,7 +394,6 @@ Error check_syntax(std::string_view text, const Parts& parts, const Url& url) {
 
 /// All that the parts say, and no more judgement of them than that takes.
 Error read(std::string_view text, Parts& parts, Url& url) {
-    url = {};
     if (Error error = read_scheme(text, url)) return error;
     if (const std::size_t hash = text.find('#'); hash != text.npos) {
         return fault(Errc::url_fragment, "'#'" + at(text, text.data() + hash) + "; where it is meant itself write %23");
@@ -409,6 +409,7 @@ Error read(std::string_view text, Parts& parts, Url& url) {
 }  // namespace
 
 Error parse_url(std::string_view text, Url& url) {
+    url = {};
     // Each check relies on those before it.
     if (Error error = check_characters(text)) return error;
     Parts parts;
@@ -432,6 +433,13 @@ std::string Url::host_header() const {
 
 std::string Url::text() const { return (secure ? "wss://" : "ws://") + host_header() + target; }
 
-std::string Url::authority() const { return (host_is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port); }
+std::string Url::authority() const {
+    std::string text;
+    text.reserve(host.size() + 32);  // an address will be added
+    if (host_is_ipv6) text += '[';
+    text += host;
+    if (host_is_ipv6) text += ']';
+    return text.append(1, ':').append(std::to_string(port));
+}
 
 }  // namespace tern::core

@@ -36,7 +36,8 @@ struct Url {
 /// Success, or one of `url_*` with what is wrong and where. Details contain one character of the user info at most.
 /// On failure the contents of `url` mean nothing.
 [[nodiscard]] Error parse_url(std::string_view text, Url& url);
-/// The same again for a text that `parse_url` has accepted: nothing of it is judged anew. Fails only without memory.
+/// The same again for a text that `parse_url` has accepted, and a fresh `url`: nothing is judged anew. Fails only
+/// without memory.
 [[nodiscard]] Error parse_accepted_url(std::string_view text, Url& url);
 
 }  // namespace tern::core

@@ -145,6 +145,9 @@ class ClientCore::Impl {
 public:
     Impl(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
         : config_(std::move(config)), common_(*config_, crypto, pool) {}
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+    ~Impl() { drop_events(); }
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error load(bool prepared);
@@ -204,11 +207,17 @@ private:
 
     /// An event of the life, which owns what the user's event refers to.
     struct Lifecycle {
+        Lifecycle() = default;
+        Lifecycle(const Lifecycle&) = delete;
+        Lifecycle& operator=(const Lifecycle&) = delete;
+        ~Lifecycle();
+
         Event::Kind kind = Event::Kind::connecting;
         std::uint32_t attempt = 0;
         milliseconds delay{0};
         CloseInfo close;  ///< Its error is that of every kind.
         std::unique_ptr<Handshake> handshake;
+        std::unique_ptr<Lifecycle> next;  ///< The event behind it.
 
         [[nodiscard]] Error& error() noexcept { return close.error; }
     };
@@ -235,6 +244,7 @@ private:
     void drop_attempt();
     Stats& past() { return past_ ? *past_ : past_.emplace(); }
     Lifecycle& add_event(Event::Kind kind);
+    void drop_events() noexcept;
     bool next_lifecycle(Event& event);
     bool next_fate(Event& event);
     bool next_without_memory(Event& event);
@@ -268,25 +278,26 @@ private:
     core::Common common_;
     /// Of the endpoints, from `load` to the first attempt. Later ones are rare enough to read them again.
     std::vector<core::Url> urls_;
-    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     std::optional<core::Supervisor> supervisor_;
+    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
     bool tls_failed_ = false;  ///< The last life has ended in its handshakes.
 
     bool alive_ = false;
     core::TimerTable<Timer> timers_;
-    TimePoint wait_began_;  ///< For the next attempt.
-    core::Fifo<std::unique_ptr<Lifecycle>> lifecycle_;
-    std::unique_ptr<Lifecycle> current_;  ///< What the last event refers to.
+    TimePoint wait_began_;                  ///< For the next attempt.
+    std::unique_ptr<Lifecycle> lifecycle_;  ///< The next event; a list.
+    Lifecycle* last_ = nullptr;             ///< The end of it.
+    std::unique_ptr<Lifecycle> current_;    ///< What the last event refers to.
 
     std::unique_ptr<ConnectAttempt> attempt_;
-    Link link_;  ///< The open connection that messages go to.
-    Link old_;   ///< One whose place was taken; it delivers what is left and is closed.
+    Link link_;                   ///< The open connection that messages go to.
+    Link old_;                    ///< One whose place was taken; it delivers what is left and is closed.
+    core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
     /// The attempt (or the wait for it) is to take the place of `link_` without a gap.
     bool switching_ = false;
-    bool switch_tried_ = false;   ///< Once is enough for a peer that says that it goes away.
-    core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
+    bool switch_tried_ = false;  ///< Once is enough for a peer that says that it goes away.
 
     // Group `send`.
     bool close_requested_ = false;
@@ -628,7 +639,6 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
     }
     while (timers_.take_expired(now)) begin_attempt(now);
     common_.commands.trim();
-    lifecycle_.trim();
     if (attempt_ != nullptr) attempt_->on_timeout(now);
     if (link_) link_.connection->on_timeout(now);
     if (old_) old_.connection->on_timeout(now);
@@ -639,6 +649,8 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) {
+        // It may be long until an open connection needs it again; behind its end the next attempt does.
+        if (attempt_ == nullptr && link_) common_.commands.trim();
         if (give_up_from_ == give_up_until_) return false;
         command = Command();  // close
         command.id = give_up_from_++;
@@ -649,11 +661,14 @@ bool ClientCore::Impl::next(Command& command) {
     return true;
 }
 
+/// Not inline, because `next` has to be short: a message has no such event.
+[[gnu::noinline]] ClientCore::Impl::Lifecycle::~Lifecycle() = default;
+
 bool ClientCore::Impl::next(Event& event) {
     current_.reset();
     if (memory_.load(std::memory_order_relaxed) != MemoryState::enough) return next_without_memory(event);
     if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
-    if (!lifecycle_.empty()) return next_lifecycle(event);
+    if (lifecycle_ != nullptr) return next_lifecycle(event);
     // Pieces of two messages must not mix: the connection whose message has begun goes on with it.
     const auto inside = [this](Link& link) {
         return link && config_->delivery == Delivery::chunks && !link.session().ended() &&
@@ -674,7 +689,9 @@ bool ClientCore::Impl::next(Event& event) {
 }
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
-    current_ = lifecycle_.pop();
+    current_ = std::move(lifecycle_);
+    lifecycle_ = std::move(current_->next);
+    if (lifecycle_ == nullptr) last_ = nullptr;
     if (config_->tracer != nullptr) {
         std::string text(event_name(current_->kind));
         if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
@@ -741,7 +758,6 @@ void ClientCore::Impl::settle(TimePoint now) {
 
 void ClientCore::Impl::trim() noexcept {
     common_.commands.trim();
-    lifecycle_.trim();
     if (link_) link_.connection->trim();
 }
 
@@ -1119,7 +1135,7 @@ void ClientCore::Impl::end_without_memory() noexcept {
     backlog_.reset();
     timers_.stop(Timer::reconnect);
     switching_ = switch_tried_ = false;
-    lifecycle_.clear();
+    drop_events();
     // What was still to be told of messages would need memory, unless nothing else waits to be told.
     if (told_fates_.empty()) std::swap(told_fates_, fates_);
     fates_.clear();
@@ -1164,7 +1180,16 @@ void ClientCore::Impl::trace(TraceRecord::Kind kind, StreamId stream, std::strin
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
     auto event = std::make_unique<Lifecycle>();
     event->kind = kind;
-    return *lifecycle_.push(std::move(event));
+    std::unique_ptr<Lifecycle>& end = last_ != nullptr ? last_->next : lifecycle_;
+    end = std::move(event);
+    last_ = end.get();
+    return *last_;
+}
+
+/// One by one: the list would be destroyed recursively.
+void ClientCore::Impl::drop_events() noexcept {
+    while (lifecycle_ != nullptr) lifecycle_ = std::move(lifecycle_->next);
+    last_ = nullptr;
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 #include <array>
+#include <charconv>
 
 #include <tern/core.hpp>
 
@@ -9,7 +10,8 @@ std::string ipv4_text(const std::uint8_t* bytes) {
     std::string text;
     for (int i = 0; i < 4; ++i) {
         if (i != 0) text += '.';
-        text += std::to_string(bytes[i]);
+        std::array<char, 3> digits;  // NOLINT(cppcoreguidelines-pro-type-member-init): they are written next
+        text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), bytes[i]).ptr);
     }
     return text;
 }

@@ -145,6 +145,9 @@ class ClientCore::Impl {
 public:
     Impl(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
         : config_(std::move(config)), common_(*config_, crypto, pool) {}
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+    ~Impl() { drop_events(); }
 
     void prepare_attempts(bool wanted) { prepare_attempts_ = wanted; }
     Error load(bool prepared);
@@ -163,11 +166,11 @@ public:
     std::error_code reopen(CloseCode code, std::string_view reason);
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
-    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
-    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now);
+    void on_connected(StreamId id, Error&& error, TimePoint now);
     std::span<std::byte> rx_space(StreamId id);
     void rx_commit(StreamId id, std::size_t n, TimePoint now);
-    void on_end(StreamId id, Error error, TimePoint now);
+    void on_end(StreamId id, Error&& error, TimePoint now);
     void on_timeout(TimePoint now);
 
     bool next(Command& command);
@@ -204,12 +207,19 @@ private:
 
     /// An event of the life, which owns what the user's event refers to.
     struct Lifecycle {
+        Lifecycle() = default;
+        Lifecycle(const Lifecycle&) = delete;
+        Lifecycle& operator=(const Lifecycle&) = delete;
+        ~Lifecycle();
+
         Event::Kind kind = Event::Kind::connecting;
         std::uint32_t attempt = 0;
         milliseconds delay{0};
-        Error error;
-        CloseInfo close;
+        CloseInfo close;  ///< Its error is that of every kind.
         std::unique_ptr<Handshake> handshake;
+        std::unique_ptr<Lifecycle> next;  ///< The event behind it.
+
+        [[nodiscard]] Error& error() noexcept { return close.error; }
     };
 
     void begin_attempt(TimePoint now);
@@ -220,7 +230,7 @@ private:
     void adopt(TimePoint now);
     void update_link(TimePoint now);
     void link_ended(TimePoint now);
-    void tell_of_end(CloseInfo info, TimePoint now);
+    void tell_of_end(CloseInfo&& info, TimePoint now);
     void update_old();
     void half_close_if_due(Link& link);
     void drop(Link& link);
@@ -234,6 +244,7 @@ private:
     void drop_attempt();
     Stats& past() { return past_ ? *past_ : past_.emplace(); }
     Lifecycle& add_event(Event::Kind kind);
+    void drop_events() noexcept;
     bool next_lifecycle(Event& event);
     bool next_fate(Event& event);
     bool next_without_memory(Event& event);
@@ -267,25 +278,26 @@ private:
     core::Common common_;
     /// Of the endpoints, from `load` to the first attempt. Later ones are rare enough to read them again.
     std::vector<core::Url> urls_;
-    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     std::optional<core::Supervisor> supervisor_;
+    std::optional<bool> loaded_;  ///< With what `load` has succeeded: each life has the same configuration.
     StartMode mode_ = StartMode::keep_trying;
     bool prepare_attempts_ = false;
     bool tls_failed_ = false;  ///< The last life has ended in its handshakes.
 
     bool alive_ = false;
     core::TimerTable<Timer> timers_;
-    TimePoint wait_began_;  ///< For the next attempt.
-    core::Fifo<std::unique_ptr<Lifecycle>> lifecycle_;
-    std::unique_ptr<Lifecycle> current_;  ///< What the last event refers to.
+    TimePoint wait_began_;                  ///< For the next attempt.
+    std::unique_ptr<Lifecycle> lifecycle_;  ///< The next event; a list.
+    Lifecycle* last_ = nullptr;             ///< The end of it.
+    std::unique_ptr<Lifecycle> current_;    ///< What the last event refers to.
 
     std::unique_ptr<ConnectAttempt> attempt_;
-    Link link_;  ///< The open connection that messages go to.
-    Link old_;   ///< One whose place was taken; it delivers what is left and is closed.
+    Link link_;                   ///< The open connection that messages go to.
+    Link old_;                    ///< One whose place was taken; it delivers what is left and is closed.
+    core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
     /// The attempt (or the wait for it) is to take the place of `link_` without a gap.
     bool switching_ = false;
-    bool switch_tried_ = false;   ///< Once is enough for a peer that says that it goes away.
-    core::Rare<CloseInfo> held_;  ///< How `link_` ended while its successor is being made; nobody was told yet.
+    bool switch_tried_ = false;  ///< Once is enough for a peer that says that it goes away.
 
     // Group `send`.
     bool close_requested_ = false;
@@ -578,13 +590,13 @@ void ClientCore::Impl::on_prepared(StreamId id, Attempt attempt, Error error, Ti
     update(now);
 }
 
-void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
+void ClientCore::Impl::on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now) {
     if (attempt_ == nullptr) return;
     attempt_->on_resolved(id, addresses, std::move(error), now);
     update(now);
 }
 
-void ClientCore::Impl::on_connected(StreamId id, Error error, TimePoint now) {
+void ClientCore::Impl::on_connected(StreamId id, Error&& error, TimePoint now) {
     if (attempt_ == nullptr) return;
     attempt_->on_connected(id, std::move(error), now);
     update(now);
@@ -614,7 +626,7 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     update(now);
 }
 
-void ClientCore::Impl::on_end(StreamId id, Error error, TimePoint now) {
+void ClientCore::Impl::on_end(StreamId id, Error&& error, TimePoint now) {
     const Link* link = find(id);
     if (link == nullptr) return;
     link->connection->on_end(std::move(error), now);
@@ -626,6 +638,7 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
         trace(TraceRecord::Kind::timer, 0, {});
     }
     while (timers_.take_expired(now)) begin_attempt(now);
+    common_.commands.trim();
     if (attempt_ != nullptr) attempt_->on_timeout(now);
     if (link_) link_.connection->on_timeout(now);
     if (old_) old_.connection->on_timeout(now);
@@ -636,7 +649,8 @@ void ClientCore::Impl::on_timeout(TimePoint now) {
 
 bool ClientCore::Impl::next(Command& command) {
     if (common_.commands.empty()) {
-        if (attempt_ == nullptr) common_.commands.trim();
+        // It may be long until an open connection needs it again; behind its end the next attempt does.
+        if (attempt_ == nullptr && link_) common_.commands.trim();
         if (give_up_from_ == give_up_until_) return false;
         command = Command();  // close
         command.id = give_up_from_++;
@@ -647,11 +661,14 @@ bool ClientCore::Impl::next(Command& command) {
     return true;
 }
 
+/// Not inline, because `next` has to be short: a message has no such event.
+[[gnu::noinline]] ClientCore::Impl::Lifecycle::~Lifecycle() = default;
+
 bool ClientCore::Impl::next(Event& event) {
     current_.reset();
     if (memory_.load(std::memory_order_relaxed) != MemoryState::enough) return next_without_memory(event);
     if (!told_fates_.empty()) return next_fate(event);  // before the end of the life, behind which nothing comes
-    if (!lifecycle_.empty()) return next_lifecycle(event);
+    if (lifecycle_ != nullptr) return next_lifecycle(event);
     // Pieces of two messages must not mix: the connection whose message has begun goes on with it.
     const auto inside = [this](Link& link) {
         return link && config_->delivery == Delivery::chunks && !link.session().ended() &&
@@ -672,13 +689,13 @@ bool ClientCore::Impl::next(Event& event) {
 }
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
-    current_ = lifecycle_.pop();
-    if (attempt_ == nullptr) lifecycle_.trim();
+    current_ = std::move(lifecycle_);
+    lifecycle_ = std::move(current_->next);
+    if (lifecycle_ == nullptr) last_ = nullptr;
     if (config_->tracer != nullptr) {
         std::string text(event_name(current_->kind));
         if (current_->attempt != 0) text += " " + std::to_string(current_->attempt);
-        const Error& error = current_->kind == Event::Kind::closed ? current_->close.error : current_->error;
-        if (error) text += ": " + error.message();
+        if (current_->error()) text += ": " + current_->error().message();
         trace(TraceRecord::Kind::state, 0, text);
     }
     event = Event();
@@ -694,12 +711,12 @@ bool ClientCore::Impl::next_lifecycle(Event& event) {
         case Event::Kind::closed:
             told_open_ = false;
             event.close = &current_->close;
-            event.error = &current_->close.error;
+            event.error = &current_->error();
             break;
         case Event::Kind::redirected:
         case Event::Kind::reconnecting:
         case Event::Kind::switch_failed:
-        case Event::Kind::failed: event.error = &current_->error; break;
+        case Event::Kind::failed: event.error = &current_->error(); break;
         default: break;
     }
     return true;
@@ -740,6 +757,7 @@ void ClientCore::Impl::settle(TimePoint now) {
 }
 
 void ClientCore::Impl::trim() noexcept {
+    common_.commands.trim();
     if (link_) link_.connection->trim();
 }
 
@@ -821,9 +839,8 @@ void ClientCore::Impl::begin_attempt(TimePoint now) {
     const std::string& text = endpoint_text(*config_, endpoint);
     core::Url url;
     if (urls_.empty()) {
-        const Error error = core::parse_url(text, url);
-        if (error == Errc::out_of_memory) return lack_memory();
-        assert(!error || prepare_attempts_);  // `load` has accepted it, unless the program gives another one
+        // `load` has accepted it, unless the program gives another one.
+        if (!prepare_attempts_ && core::parse_accepted_url(text, url)) return lack_memory();
     } else {
         url = std::move(urls_[endpoint]);
         std::vector<core::Url>().swap(urls_);
@@ -835,15 +852,15 @@ void ClientCore::Impl::begin_attempt(TimePoint now) {
 /// Draws the consequences of whatever was reported.
 void ClientCore::Impl::update(TimePoint now) {
     if (!alive_) return;
-    if (close_requested_) {
+    if (close_requested_ && !link_) {
         Error error = Errc::closed_locally;
         if (attempt_ != nullptr) {
             error.phase = attempt_->phase();
             error.peer = attempt_->peer();
         }
-        drop_attempt();
-        if (!link_) return finish(error);
+        return finish(error);
     }
+    if (close_requested_) drop_attempt();
     if (attempt_ != nullptr) update_attempt(now);
     if (old_) update_old();
     if (link_) update_link(now);
@@ -851,7 +868,7 @@ void ClientCore::Impl::update(TimePoint now) {
         backlog_->settle(now, fates_);
         send_backlog();
     }
-    tell_fates();
+    if (!fates_.empty()) tell_fates();
 }
 
 void ClientCore::Impl::tell_fates() {
@@ -860,7 +877,7 @@ void ClientCore::Impl::tell_fates() {
 
 void ClientCore::Impl::update_attempt(TimePoint now) {
     if (attempt_->status() == ConnectAttempt::Status::working) attempt_->update(now);
-    if (Error refusal = attempt_->take_redirect()) add_event(Event::Kind::redirected).error = std::move(refusal);
+    if (attempt_->redirected()) add_event(Event::Kind::redirected).error() = attempt_->take_redirect();
     if (attempt_->status() == ConnectAttempt::Status::working) return;
     if (attempt_->status() == ConnectAttempt::Status::failed) {
         Error error = attempt_->error();
@@ -904,7 +921,7 @@ void ClientCore::Impl::adopt(TimePoint now) {
     }
     held_.reset();
     switching_ = switch_tried_ = false;
-    link_ = std::exchange(attempt->link(), Link());
+    link_ = std::move(attempt->link());
     supervisor_->on_open(now);
     mode_ = StartMode::keep_trying;
     ++connects_;
@@ -969,14 +986,14 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
     if (link_) {
         // The old connection is still there: nothing is lost, and whoever asked can ask again.
         Lifecycle& event = add_event(Event::Kind::switch_failed);
-        event.error = std::move(error);
+        event.error() = std::move(error);
         event.delay = decision.delay;
         if (decision.again) {
             wait_for_attempt(now, std::max(decision.delay, milliseconds(1)));
         } else {
             switching_ = false;
         }
-        return drop_waiting(event.error);
+        return drop_waiting(event.error());
     }
     if (held_) {
         CloseInfo info = held_.take();
@@ -993,13 +1010,13 @@ void ClientCore::Impl::attempt_failed(Error error, TimePoint now) {
 void ClientCore::Impl::link_ended(TimePoint now) {
     drop(link_);
     CloseInfo info = link_.session().close_info();
-    info.error.peer = link_.peer;
+    info.error.peer = std::move(link_.peer);
     end_link(link_, info.error);
     ++past().ends[family(info.error)];
     tell_of_end(std::move(info), now);
 }
 
-void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
+void ClientCore::Impl::tell_of_end(CloseInfo&& info, TimePoint now) {
     const bool reopening = std::exchange(reopening_, false) && !close_requested_ && info.error != Errc::stopped;
     const bool wanted = !reopening && (close_requested_ || info.error.code == Condition::cancelled);
     const bool on_the_way = attempt_ != nullptr || timers_.is_set(Timer::reconnect);
@@ -1011,16 +1028,17 @@ void ClientCore::Impl::tell_of_end(CloseInfo info, TimePoint now) {
     const core::Supervisor::Decision decision =
         wanted ? core::Supervisor::Decision()
                : supervisor_->on_ended(reopening ? Error(Errc::connection_lost) : info.error, code, now);
-    Error error = info.error;
     info.will_reconnect = decision.again;
-    add_event(Event::Kind::closed).close = std::move(info);
-    if (!decision.again) return end_life(error);
+    Lifecycle& closed = add_event(Event::Kind::closed);
+    closed.close = std::move(info);
+    if (!decision.again) return end_life(closed.error());
+    Error error = closed.error();
     const bool under_way = std::exchange(switching_, false) && on_the_way;
     drop_waiting(error);
     if (!under_way) return try_again_or_fail(std::move(error), decision, now);
     // The successor is being made already, and turns into an ordinary attempt.
     Lifecycle& event = add_event(Event::Kind::reconnecting);
-    event.error = std::move(error);
+    event.error() = std::move(error);
     event.attempt = attempt_ != nullptr ? attempt_->number() : supervisor_->next_attempt();
     if (attempt_ != nullptr) {
         add_event(Event::Kind::connecting).attempt = attempt_->number();
@@ -1079,7 +1097,7 @@ void ClientCore::Impl::try_again_or_fail(Error error, const core::Supervisor::De
     Lifecycle& event = add_event(Event::Kind::reconnecting);
     event.attempt = supervisor_->next_attempt();
     event.delay = delay;
-    event.error = std::move(error);
+    event.error() = std::move(error);
 }
 
 /// The last event of a life that has no open connection.
@@ -1089,7 +1107,7 @@ void ClientCore::Impl::finish(const Error& error) {
         held_->error = error;
         add_event(Event::Kind::closed).close = held_.take();
     } else {
-        add_event(Event::Kind::failed).error = error;
+        add_event(Event::Kind::failed).error() = error;
     }
     end_life(error);
 }
@@ -1117,7 +1135,7 @@ void ClientCore::Impl::end_without_memory() noexcept {
     backlog_.reset();
     timers_.stop(Timer::reconnect);
     switching_ = switch_tried_ = false;
-    lifecycle_.clear();
+    drop_events();
     // What was still to be told of messages would need memory, unless nothing else waits to be told.
     if (told_fates_.empty()) std::swap(told_fates_, fates_);
     fates_.clear();
@@ -1162,7 +1180,16 @@ void ClientCore::Impl::trace(TraceRecord::Kind kind, StreamId stream, std::strin
 ClientCore::Impl::Lifecycle& ClientCore::Impl::add_event(Event::Kind kind) {
     auto event = std::make_unique<Lifecycle>();
     event->kind = kind;
-    return *lifecycle_.push(std::move(event));
+    std::unique_ptr<Lifecycle>& end = last_ != nullptr ? last_->next : lifecycle_;
+    end = std::move(event);
+    last_ = end.get();
+    return *last_;
+}
+
+/// One by one: the list would be destroyed recursively.
+void ClientCore::Impl::drop_events() noexcept {
+    while (lifecycle_ != nullptr) lifecycle_ = std::move(lifecycle_->next);
+    last_ = nullptr;
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ Error check_attempt(const Config& config, Crypto& crypto, Url& url) {
     return {};
 }
 
-ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
-                               bool prepare, std::uint32_t number, TimePoint now)
+ConnectAttempt::ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url&& url,
+                               std::string_view url_text, bool prepare, std::uint32_t number, TimePoint now)
     : config_(std::move(config)), common_(common), url_(std::move(url)), number_(number), began_(now) {
     if (!prepare) {
         dial(now);
@@ -82,13 +82,13 @@ void ConnectAttempt::on_prepared(StreamId id, Attempt attempt, Error error, Time
 }
 
 void ConnectAttempt::dial(TimePoint now) {
-    peer_ = url_.authority();
-    if (common_.proxy) peer_ += " through " + common_.proxy->text();
+    link_.peer = url_.authority();
+    if (common_.proxy) link_.peer += " through " + common_.proxy->text();
     times_ = {.prepare = times_.prepare};
     target_.reset();
     if (common_.proxy && wants_address(*common_.proxy, url_)) {
-        dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::address, url_.host, url_.port,
-                                           common_.next_id, now);
+        dialer_.emplace(config_->timeouts, Dialer::Goal::address, url_.host, url_.port, common_.next_id,
+                        common_.commands, now);
     } else {
         dial_next(now);
     }
@@ -98,15 +98,15 @@ void ConnectAttempt::dial(TimePoint now) {
 void ConnectAttempt::dial_next(TimePoint now) {
     const std::string& host = common_.proxy ? common_.proxy->host : url_.host;
     const std::uint16_t port = common_.proxy ? common_.proxy->port : url_.port;
-    dialer_ = std::make_unique<Dialer>(config_->timeouts, Dialer::Goal::connection, host, port, common_.next_id, now);
+    dialer_.emplace(config_->timeouts, Dialer::Goal::connection, host, port, common_.next_id, common_.commands, now);
 }
 
-void ConnectAttempt::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
-    if (dialer_ != nullptr) dialer_->on_resolved(id, addresses, std::move(error), now);
+void ConnectAttempt::on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now) {
+    if (dialer_) dialer_->on_resolved(id, addresses, std::move(error), now);
 }
 
-void ConnectAttempt::on_connected(StreamId id, Error error, TimePoint now) {
-    if (dialer_ != nullptr) dialer_->on_connected(id, std::move(error), now);
+void ConnectAttempt::on_connected(StreamId id, Error&& error, TimePoint now) {
+    if (dialer_) dialer_->on_connected(id, std::move(error), now);
 }
 
 void ConnectAttempt::on_timeout(TimePoint now) {
@@ -116,25 +116,23 @@ void ConnectAttempt::on_timeout(TimePoint now) {
         abandon();
         return fail(std::move(error));
     }
-    if (dialer_ != nullptr) dialer_->on_timeout(now);
+    if (dialer_) dialer_->on_timeout(now);
     if (link_) link_.connection->on_timeout(now);
 }
 
 void ConnectAttempt::update(TimePoint now) {
-    if (dialer_ != nullptr) update_dialer(now);
+    if (dialer_) update_dialer(now);
     if (link_ && status_ == Status::working) update_link(now);
-    if (dialer_ != nullptr) update_dialer(now);  // of a redirect
+    if (dialer_) update_dialer(now);  // of a redirect
 }
 
 void ConnectAttempt::update_dialer(TimePoint now) {
-    Command command;
-    while (dialer_->next(command)) common_.commands.push(std::move(command));
     if (dialer_->status() == Dialer::Status::working) return;
-    const std::unique_ptr<Dialer> dialer = std::move(dialer_);
-    if (dialer->status() == Dialer::Status::failed) {
-        Error error = dialer->error();
-        const TimePoint since = error.phase == Phase::resolve ? dialer->began_at() : dialer->resolved_at();
+    if (dialer_->status() == Dialer::Status::failed) {
+        Error error = dialer_->error();
+        const TimePoint since = error.phase == Phase::resolve ? dialer_->began_at() : dialer_->resolved_at();
         error.elapsed = to_microseconds(now - since);
+        dialer_.reset();
         // The address of a Unix socket is its path; the one that the dialer was given stands for it.
         const std::string stand_in = Address{}.to_string();
         const std::string& unix_path = config_->socket.unix_path;
@@ -143,17 +141,17 @@ void ConnectAttempt::update_dialer(TimePoint now) {
         }
         return fail(std::move(error));
     }
-    times_.resolve += to_microseconds(dialer->resolved_at() - dialer->began_at());
-    if (dialer->goal() == Dialer::Goal::address) {
-        target_ = dialer->address();
+    times_.resolve += to_microseconds(dialer_->resolved_at() - dialer_->began_at());
+    if (dialer_->goal() == Dialer::Goal::address) {
+        target_ = dialer_->address();
         return dial_next(now);
     }
-    times_.connect = to_microseconds(now - dialer->resolved_at());
+    times_.connect = to_microseconds(now - dialer_->resolved_at());
     const std::string& path = config_->socket.unix_path;
-    peer_ += " (" + (path.empty() ? dialer->address().to_string() : path) + ")";
-    link_.stream = dialer->stream();
+    link_.peer.append(" (").append(path.empty() ? dialer_->address().to_string() : path).append(")");
+    link_.stream = dialer_->stream();
     link_.dropped = false;
-    link_.peer = peer_;
+    dialer_.reset();
     const Route route{.url = url_,
                       .proxy = common_.proxy ? &*common_.proxy : nullptr,
                       .target = target_,
@@ -209,22 +207,20 @@ void ConnectAttempt::follow_redirect(const Error& refusal, TimePoint now) {
     error = common_.prepare_tls(url_);
     if (error) return fail(std::move(error));
     redirect_ = refusal;
-    redirect_->peer = peer_;
+    redirect_->peer = link_.peer;
     dial(now);
 }
 
-void ConnectAttempt::fail(Error error) {
-    if (error.peer.empty()) error.peer = peer_;
+void ConnectAttempt::fail(Error&& error) {
+    if (error.peer.empty()) error.peer = link_.peer;
     error_ = std::move(error);
     status_ = Status::failed;
 }
 
 void ConnectAttempt::abandon() {
     if (const StreamId id = std::exchange(preparing_, 0)) common_.give_up(id);
-    if (dialer_ != nullptr) {
+    if (dialer_) {
         dialer_->abandon();
-        Command command;
-        while (dialer_->next(command)) common_.commands.push(std::move(command));
         dialer_.reset();
     }
     if (link_) common_.give_up(link_.stream);
@@ -233,14 +229,14 @@ void ConnectAttempt::abandon() {
 
 Phase ConnectAttempt::phase() const noexcept {
     if (preparing_ != 0) return Phase::prepare;
-    if (dialer_ != nullptr) return dialer_->resolving() ? Phase::resolve : Phase::connect;
+    if (dialer_) return dialer_->resolving() ? Phase::resolve : Phase::connect;
     return link_ ? link_.connection->phase() : Phase::none;
 }
 
 std::optional<TimePoint> ConnectAttempt::deadline() const noexcept {
     std::optional<TimePoint> next;
     if (status_ == Status::working) next = began_ + config_->timeouts.attempt;
-    if (dialer_ != nullptr) next = earlier(next, dialer_->deadline());
+    if (dialer_) next = earlier(next, dialer_->deadline());
     if (link_) next = earlier(next, link_.connection->deadline());
     return next;
 }

@@ -61,7 +61,7 @@ public:
 
     /// `url`: where it leads, unless `prepare`: then the program is asked (`Command::Kind::prepare`, `number`), and
     /// the URL is what it gets to see first.
-    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url url, std::string_view url_text,
+    ConnectAttempt(std::shared_ptr<const Config> config, Common& common, Url&& url, std::string_view url_text,
                    bool prepare, std::uint32_t number, TimePoint now);
 
     [[nodiscard]] Status status() const noexcept { return status_; }
@@ -70,17 +70,18 @@ public:
     [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
     [[nodiscard]] Phase phase() const noexcept;
     /// "host:port (address)", as far as it is known.
-    [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
+    [[nodiscard]] const std::string& peer() const noexcept { return link_.peer; }
     [[nodiscard]] const PhaseTimes& times() const noexcept { return times_; }
     /// The connection in its handshakes; once the attempt is open, it is to be taken away.
     [[nodiscard]] Link& link() noexcept { return link_; }
 
-    /// The answer that has sent it elsewhere, once each; otherwise no error.
+    /// An answer has sent it elsewhere, and was not taken yet.
+    [[nodiscard]] bool redirected() const noexcept { return bool(redirect_); }
     [[nodiscard]] Error take_redirect() { return redirect_.take(); }
 
     void on_prepared(StreamId id, Attempt attempt, Error error, TimePoint now);
-    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
-    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now);
+    void on_connected(StreamId id, Error&& error, TimePoint now);
     void on_timeout(TimePoint now);
     /// Draws the consequences of what was reported, to the link too.
     void update(TimePoint now);
@@ -94,7 +95,7 @@ private:
     void update_dialer(TimePoint now);
     void update_link(TimePoint now);
     void follow_redirect(const Error& refusal, TimePoint now);
-    void fail(Error error);
+    void fail(Error&& error);
 
     std::shared_ptr<const Config> config_;
     Common& common_;
@@ -107,12 +108,11 @@ private:
     PhaseTimes times_;
 
     StreamId preparing_ = 0;  ///< The command `prepare` that has no answer yet; 0: none.
-    std::unique_ptr<Dialer> dialer_;
+    std::optional<Dialer> dialer_;
     std::optional<Address> target_;     ///< The server's, resolved here for a SOCKS5 proxy.
     std::vector<std::string> visited_;  ///< The URLs that have redirected it.
     std::uint32_t redirects_ = 0;
     Rare<Error> redirect_;  ///< Of the last one, until it is taken.
-    std::string peer_;
     Link link_;
 };
 

@@ -451,12 +451,13 @@ void Connection::trim() noexcept {
 }
 
 /// Without close_notify nobody knows whether the peer or somebody in between ended it (RFC 8446 section 6.1).
-void Connection::on_end(Error error, TimePoint now) {
+void Connection::on_end(Error&& error, TimePoint now) {
     const bool cut = stage_ == Stage::session && !layers_.empty() && error == Errc::connection_lost;
-    end(cut ? Error(Errc::tls_truncated) : std::move(error), now);
+    if (cut) error = Error(Errc::tls_truncated);
+    end(std::move(error), now);
 }
 
-void Connection::end(Error error, TimePoint now) {
+void Connection::end(Error&& error, TimePoint now) {
     if (stage_ == Stage::handshake) {
         const bool ended = error == Errc::connection_lost;
         if (!in_tls_step()) {

@@ -68,7 +68,7 @@ public:
     [[nodiscard]] std::span<std::byte> rx_space();
     void rx_commit(std::size_t n, TimePoint now);
     /// The stream has ended, by `connection_lost` or another error. What was received before is still delivered.
-    void on_end(Error error, TimePoint now);
+    void on_end(Error&& error, TimePoint now);
     void on_timeout(TimePoint now);
     void settle(TimePoint now);
     void trim() noexcept;
@@ -110,7 +110,7 @@ private:
     void on_tls_end(TlsLayer::Status status, TimePoint now);
     void encrypt(Bytes plain);
     void encrypt(TlsLayer& layer, Bytes plain);
-    void end(Error error, TimePoint now);
+    void end(Error&& error, TimePoint now);
     void encrypt_what_waits();
     void pass_outwards();
     [[nodiscard]] std::size_t layers_wanted() const noexcept;

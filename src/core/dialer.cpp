@@ -16,6 +16,7 @@ constexpr std::size_t max_addresses = 64;
 /// RFC 8305 section 4: the families alternate, beginning with the one that the resolver prefers. The result is in
 /// reverse, to be taken from the back.
 std::vector<Address> alternate(std::span<const Address> addresses) {
+    if (addresses.size() == 1) return {addresses.front()};
     std::vector<Address> ordered;
     if (addresses.size() > max_addresses) addresses = addresses.first(max_addresses);
     Address::Family wanted = addresses.empty() ? Address::Family::ipv6 : addresses.front().family;
@@ -34,11 +35,12 @@ std::vector<Address> alternate(std::span<const Address> addresses) {
 }  // namespace
 
 Dialer::Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint16_t port, StreamId& next_id,
-               TimePoint now)
+               Fifo<Command>& commands, TimePoint now)
     : timeouts_(timeouts),
       goal_(goal),
       began_(now),
       next_id_(next_id),
+      commands_(commands),
       lookup_(next_id++),
       lookup_deadline_(now + timeouts.resolve) {
     Command command;
@@ -49,7 +51,7 @@ Dialer::Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint1
     commands_.push(std::move(command));
 }
 
-void Dialer::on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now) {
+void Dialer::on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now) {
     if (id != lookup_ || lookup_ == 0) return;
     lookup_ = 0;
     if (error) {
@@ -64,7 +66,7 @@ void Dialer::on_resolved(StreamId id, std::span<const Address> addresses, Error 
     status_ = Status::connected;
 }
 
-void Dialer::on_connected(StreamId id, Error error, TimePoint now) {
+void Dialer::on_connected(StreamId id, Error&& error, TimePoint now) {
     const auto attempt = std::find_if(attempts_.begin(), attempts_.end(), [&](const Attempt& a) { return a.id == id; });
     if (attempt == attempts_.end()) return;
     if (error) return attempt_failed(static_cast<std::size_t>(attempt - attempts_.begin()), std::move(error), now);
@@ -104,12 +106,6 @@ void Dialer::drop_others() {
     for (const Attempt& attempt : attempts_) give_up(attempt.id);
     attempts_.clear();
     waiting_.clear();
-}
-
-bool Dialer::next(Command& command) {
-    if (commands_.empty()) return false;
-    command = commands_.pop();
-    return true;
 }
 
 std::optional<TimePoint> Dialer::deadline() const noexcept {

@@ -24,8 +24,10 @@ public:
     /// What is wanted: a connection, or nothing but the first address of the name.
     enum class Goal : std::uint8_t { connection, address };
 
-    /// Ids are taken from `next_id`, which outlives the dialer. Wants to resolve at once.
-    Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint16_t port, StreamId& next_id, TimePoint now);
+    /// Ids are taken from `next_id`, and `commands` are given what it wants; both outlive the dialer. Wants to resolve
+    /// at once.
+    Dialer(const Timeouts& timeouts, Goal goal, std::string host, std::uint16_t port, StreamId& next_id,
+           Fifo<Command>& commands, TimePoint now);
 
     [[nodiscard]] Goal goal() const noexcept { return goal_; }
     [[nodiscard]] Status status() const noexcept { return status_; }
@@ -38,14 +40,13 @@ public:
     /// Why no address could be reached; only when `failed`.
     [[nodiscard]] const Error& error() const noexcept { return error_.view(); }
 
-    void on_resolved(StreamId id, std::span<const Address> addresses, Error error, TimePoint now);
-    void on_connected(StreamId id, Error error, TimePoint now);
+    void on_resolved(StreamId id, std::span<const Address> addresses, Error&& error, TimePoint now);
+    void on_connected(StreamId id, Error&& error, TimePoint now);
     void on_timeout(TimePoint now);
     /// Gives up everything that is still under way, and the connection that won, unless its owner destroys this
     /// instead.
     void abandon();
 
-    [[nodiscard]] bool next(Command& command);
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;
 
 private:
@@ -69,8 +70,8 @@ private:
     const TimePoint began_;
     TimePoint resolved_;
     StreamId& next_id_;
+    Fifo<Command>& commands_;
     Status status_ = Status::working;
-    Fifo<Command> commands_;
 
     StreamId lookup_ = 0;  ///< 0: not under way.
     TimePoint lookup_deadline_;

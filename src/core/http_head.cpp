@@ -1,7 +1,7 @@
 #include "http_head.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <utility>
 
 #include "quote.hpp"
@@ -17,11 +17,22 @@ constexpr std::size_t excerpt_size = 40;
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-bool is_token_character(char c) noexcept {
-    const char letter = lower(c);
-    return (letter >= 'a' && letter <= 'z') || is_digit(c) ||
-           (c != '\0' && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
-}
+using Characters = std::array<bool, 256>;
+constexpr std::size_t index(char c) noexcept { return static_cast<unsigned char>(c); }
+
+constexpr Characters token_characters = [] {
+    Characters table{};
+    for (const char c :
+         std::string_view("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
+        table[index(c)] = true;
+    return table;
+}();
+
+constexpr Characters value_characters = [] {
+    Characters table{};
+    for (std::size_t c = 0; c < table.size(); ++c) table[c] = c == '\t' || (c >= 0x20 && c != 0x7f);
+    return table;
+}();
 
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
@@ -35,7 +46,10 @@ std::string_view trim(std::string_view text) noexcept {
 
 HttpHeadParser::Status HttpHeadParser::advance(Buffer& in) {
     while (status_ == Status::need_input && !in.empty()) {
-        if (check_version(in) && take_line(in)) finish_line();
+        std::string_view line;
+        if (!check_version(in) || !take_line(in, line)) continue;
+        finish_line(line);
+        line_.clear();
     }
     return status_;
 }
@@ -58,18 +72,19 @@ bool HttpHeadParser::check_version(Buffer& in) {
     return false;
 }
 
-/// True when the line is complete.
-bool HttpHeadParser::take_line(Buffer& in) {
+/// True when the line is complete. One that has arrived as a whole stays where it is.
+bool HttpHeadParser::take_line(Buffer& in, std::string_view& line) {
     const std::string_view arrived = as_text(in.readable());
     const std::string_view allowed = arrived.substr(0, max_size_ - received_);
     const std::size_t newline = allowed.find('\n');
     const std::string_view taken = allowed.substr(0, newline == allowed.npos ? newline : newline + 1);
-    line_.append(taken);
+    const bool whole = newline != allowed.npos && line_.empty();
+    line = whole ? taken : line_.append(taken);
     received_ += taken.size();
     in.consume(taken.size());
 
     // Neither limit waits for the end of the line.
-    if (head_.fields.size() == max_fields_ && !line_.empty() && line_[0] != '\r' && line_[0] != '\n') {
+    if (head_.fields.size() == max_fields_ && !line.empty() && line[0] != '\r' && line[0] != '\n') {
         fail(Errc::response_too_many_fields, "the limit is " + std::to_string(max_fields_));
         return false;
     }
@@ -80,8 +95,7 @@ bool HttpHeadParser::take_line(Buffer& in) {
     return false;
 }
 
-void HttpHeadParser::finish_line() {
-    std::string_view line = line_;
+void HttpHeadParser::finish_line(std::string_view line) {
     line.remove_suffix(1);
     // RFC 9112 section 2.2 lets a recipient accept a bare LF; where it is accepted by some, responses can be smuggled.
     if (!line.ends_with('\r')) return fail(Errc::response_malformed, "a line does not end with CR LF: " + quoted(line));
@@ -93,7 +107,6 @@ void HttpHeadParser::finish_line() {
     } else {
         parse_field(line);
     }
-    line_.clear();
 }
 
 /// Section 4: HTTP-version SP status-code SP [ reason-phrase ]. Servers that have no reason leave out the second SP
@@ -138,16 +151,15 @@ void HttpHeadParser::fail(Errc code, std::string detail) {
 
 bool iequals(std::string_view left, std::string_view right) noexcept {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                      [](char a, char b) { return lower(a) == lower(b); });
+                      [](char a, char b) { return a == b || lower(a) == lower(b); });
 }
 
 bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::all_of(text.begin(), text.end(), is_token_character);
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return token_characters[index(c)]; });
 }
 
 bool is_field_value(std::string_view text) noexcept {
-    return std::none_of(text.begin(), text.end(),
-                        [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+    return std::all_of(text.begin(), text.end(), [](char c) { return value_characters[index(c)]; });
 }
 
 std::size_t count_fields(const std::vector<Header>& fields, std::string_view name) noexcept {
@@ -173,6 +185,7 @@ bool next_element(std::string_view& list, std::string_view& element) noexcept {
 bool has_token(const std::vector<Header>& fields, std::string_view name, std::string_view token) noexcept {
     for (const Header& field : fields) {
         if (!iequals(field.name, name)) continue;
+        if (iequals(field.value, token)) return true;  // the whole of the list, as it is in most answers
         std::string_view list = field.value;
         std::string_view element;
         while (next_element(list, element)) {

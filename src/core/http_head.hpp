@@ -41,8 +41,8 @@ public:
 
 private:
     bool check_version(Buffer& in);
-    bool take_line(Buffer& in);
-    void finish_line();
+    bool take_line(Buffer& in, std::string_view& line);
+    void finish_line(std::string_view line);
     void parse_status_line(std::string_view line);
     void parse_field(std::string_view line);
     void fail(Errc code, std::string detail);
@@ -52,7 +52,7 @@ private:
     const bool any_1_x_;
     Status status_ = Status::need_input;
     std::size_t received_ = 0;
-    std::string line_;  ///< What has arrived of the current line.
+    std::string line_;  ///< What has arrived of the current line, if that came in pieces.
     HttpHead head_;
     Rare<Error> error_;
 };

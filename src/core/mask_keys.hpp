@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include <tern/core.hpp>
 
@@ -20,15 +22,16 @@ public:
     /// An unpredictable key, never used before. False if the generator fails.
     [[nodiscard]] bool next(MaskKey& key) {
         if (used_ == bytes_.size()) {
-            // Few for those who send little, many for those who send much.
-            if (bytes_.size() < most_at_once) bytes_ = Block::allocate(std::max(2 * bytes_.size(), first_at_once));
-            used_ = bytes_.size();
-            if (bytes_.empty()) return crypto_.random_bytes(key);  // without memory one by one
+            // Few for those who send little, many for those who send much; the first frame may be the only one.
+            if (std::exchange(began_, true) && bytes_.size() < most_at_once)
+                bytes_ = Block::allocate(std::max(2 * bytes_.size(), first_at_once));
+            used_ = static_cast<std::uint32_t>(bytes_.size());
+            if (bytes_.empty()) return crypto_.random_bytes(key);  // without memory one by one, too
             if (!crypto_.random_bytes(bytes_.span())) return false;
             used_ = 0;
         }
         std::memcpy(key.data(), bytes_.data() + used_, key.size());
-        used_ += key.size();
+        used_ += static_cast<std::uint32_t>(key.size());
         return true;
     }
     /// Gives the memory back. The keys in it will never be used.
@@ -43,7 +46,8 @@ private:
 
     Crypto& crypto_;
     Block bytes_;
-    std::size_t used_ = 0;
+    std::uint32_t used_ = 0;
+    bool began_ = false;
 };
 
 }  // namespace tern::core

@@ -72,7 +72,7 @@ public:
         : data_(std::exchange(other.data_, nullptr)),
           size_(std::exchange(other.size_, 0)),
           budget_(other.budget_),
-          pooled_(other.pooled_) {}
+          pooled_(std::exchange(other.pooled_, false)) {}
     Block& operator=(Block&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);

@@ -10,10 +10,11 @@ template <class T>
 class Rare {
 public:
     Rare() = default;
-    Rare& operator=(T value) {
+    Rare& operator=(T&& value) {
         value_ = std::make_unique<T>(std::move(value));
         return *this;
     }
+    Rare& operator=(const T& value) { return *this = T(value); }
 
     explicit operator bool() const noexcept { return value_ != nullptr; }
     [[nodiscard]] T& operator*() noexcept { return *value_; }

@@ -315,10 +315,11 @@ void Session::enter(State state, TimePoint deadline) noexcept {
     if (state == State::failing || !timers_.is_set(Timer::close)) timers_.set(Timer::close, deadline);
 }
 
-void Session::on_end(Error error) {
+void Session::on_end(const Error& reported) {
     if (state_ == State::ended) return;
     if (state_ == State::failing) return end(error_.take());
     if (state_ == State::lasting) return end(ending());
+    Error error = reported;
     if (state_ == State::open && !reader_.between_messages()) {
         error.detail += error.detail.empty() ? "in the middle of a message" : ", in the middle of a message";
     }
@@ -362,7 +363,7 @@ void Session::stop() {
     if (state_ != State::ended) end(Error(Errc::stopped, state_ == State::open ? Phase::open : Phase::closing));
 }
 
-void Session::end(Error error) {
+void Session::end(Error&& error) {
     error_ = std::move(error);
     state_ = State::ended;
     sending_ended_ = true;

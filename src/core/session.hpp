@@ -99,7 +99,7 @@ public:
     /// Bytes have arrived.
     void on_received(TimePoint now) noexcept;
     /// The stream has ended, with an error or (`connection_lost`) without.
-    void on_end(Error error);
+    void on_end(const Error& error);
     /// `drained`: all that was received has been taken.
     void on_timeout(bool drained, TimePoint now);
     /// Lets what was received take effect on what is sent.
@@ -148,7 +148,7 @@ private:
     void send_pongs();
     void on_peer_close(TimePoint now);
     void fail(Error error, TimePoint now);
-    void end(Error error);
+    void end(Error&& error);
     [[nodiscard]] std::error_code queue_close(const std::string& body);
     void enter(State state, TimePoint deadline) noexcept;
     [[nodiscard]] std::error_code control(Opcode opcode, Bytes payload);

@@ -147,7 +147,7 @@ Handshaker::Status Upgrade::advance(Buffer& in, std::string& out) {
     if (stage_ == Stage::request) write_request(out);
     while (stage_ == Stage::head && !in.empty()) {
         const auto parsed = parser_->advance(in);
-        if (parsed == HttpHeadParser::Status::failed) fail(parser_->error());
+        if (parsed == HttpHeadParser::Status::failed) fail(Error(parser_->error()));
         if (parsed == HttpHeadParser::Status::done) take_head();
     }
     if (stage_ == Stage::body) {
@@ -172,10 +172,9 @@ void Upgrade::write_request(std::string& out) {
     out.reserve(out.size() + 256);  // enough for most
     out.append("GET ").append(url_.target).append(" HTTP/1.1\r\n");
     add("Host", url_.host_header());
-    add("Upgrade", "websocket");
-    add("Connection", "Upgrade");
+    out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");
     add("Sec-WebSocket-Key", key_);
-    add("Sec-WebSocket-Version", "13");
+    out.append("Sec-WebSocket-Version: 13\r\n");
     std::string subprotocols;
     for (const std::string& one : config_.subprotocols) subprotocols += (subprotocols.empty() ? "" : ", ") + one;
     if (!subprotocols.empty()) add("Sec-WebSocket-Protocol", subprotocols);
@@ -219,14 +218,19 @@ void Upgrade::take_head() {
     parser_.emplace(config_.limits.max_head_size, config_.limits.max_head_fields);
 }
 
+Error Upgrade::check_answer(const HttpHead& head, Handshake& result) const {
+    if (Error error = check_upgrade(head)) return error;
+    std::string digested;
+    digested.reserve(key_.size() + guid.size());
+    digested.append(key_).append(guid);
+    if (Error error = check_accept(head, crypto_.base64(crypto_.sha1(as_bytes(digested))))) return error;
+    if (Error error = judge_extensions(head.fields, config_.compression, result.compression)) return error;
+    return check_subprotocol(head, config_, result.subprotocol);
+}
+
 void Upgrade::judge(HttpHead& head) {
     auto result = std::make_unique<Handshake>();
-    const auto digest = crypto_.sha1(as_bytes(key_ + std::string(guid)));
-    Error error = check_upgrade(head);
-    if (!error) error = check_accept(head, crypto_.base64(digest));
-    if (!error) error = judge_extensions(head.fields, config_.compression, result->compression);
-    if (!error) error = check_subprotocol(head, config_, result->subprotocol);
-    if (error) {
+    if (Error error = check_answer(head, *result)) {
         error.response = {head.status, std::move(head.reason), std::move(head.fields), {}};
         return fail(std::move(error));
     }
@@ -263,7 +267,7 @@ Handshaker::Status Upgrade::end(Errc code_without_head) {
     return status();
 }
 
-void Upgrade::fail(Error error) {
+void Upgrade::fail(Error&& error) {
     error_ = std::move(error);
     stage_ = Stage::failed;
 }

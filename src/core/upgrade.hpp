@@ -45,10 +45,11 @@ private:
     [[nodiscard]] std::string authorization() const;
     void take_head();
     void judge(HttpHead& head);
+    [[nodiscard]] Error check_answer(const HttpHead& head, Handshake& result) const;
     void expect_body(HttpHead& head);
     void refuse();
     Status end(Errc code_without_head);
-    void fail(Error error);
+    void fail(Error&& error);
     [[nodiscard]] std::string progress();
     [[nodiscard]] Status status() const noexcept;
 

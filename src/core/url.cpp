@@ -129,7 +129,8 @@ bool looks_like_ipv6(std::string_view text) {
 /// RFC 3986 section 3.2: [ userinfo "@" ] host [ ":" port ].
 Error split(std::string_view text, Parts& parts) {
     std::string_view rest = text.substr(text.find("://") + 3);
-    const std::size_t authority_size = std::min(rest.find_first_of("/?"), rest.size());
+    const auto authority_end = std::find_if(rest.begin(), rest.end(), [](char c) { return c == '/' || c == '?'; });
+    const auto authority_size = static_cast<std::size_t>(authority_end - rest.begin());
     parts.target = rest.substr(authority_size);
     std::string_view authority = rest.substr(0, authority_size);
 
@@ -190,8 +191,8 @@ Error read_port(std::string_view text, const Parts& parts, Url& url) {
 
 /// Section 2.1. The detail of a failure shows nothing of the text, which may be a password.
 Error percent_decode(std::string_view text, std::string_view part, std::string& out) {
-    out.clear();
-    for (std::size_t i = 0; i < part.size(); ++i) {
+    out = part.substr(0, part.find('%'));
+    for (std::size_t i = out.size(); i < part.size(); ++i) {
         if (part[i] != '%') {
             out += part[i];
             continue;
@@ -212,7 +213,8 @@ Error percent_decode(std::string_view text, std::string_view part, std::string& 
 }
 
 Error read_user_info(std::string_view text, const Parts& parts, Url& url) {
-    url.has_user_info = !parts.user_info.empty();
+    if (parts.user_info.empty()) return {};
+    url.has_user_info = true;
     const std::size_t colon = std::min(parts.user_info.find(':'), parts.user_info.size());
     if (Error error = percent_decode(text, parts.user_info.substr(0, colon), url.user)) return error;
     if (url.user.find(':') != url.user.npos) {
@@ -261,14 +263,16 @@ bool ends_in_number(std::string_view name) {
 
 Error read_name(std::string_view text, const Parts& parts, Url& url) {
     if (parts.host.empty()) return fault(Errc::url_host, "it is empty");
-    std::string name;
-    if (Error error = percent_decode(text, parts.host, name)) return error;
+    if (Error error = percent_decode(text, parts.host, url.host)) return error;
     // Names that are ASCII go to the resolver as they are: some in use would not pass ("r3---sn", A-labels of emoji).
-    if (!std::all_of(name.begin(), name.end(), is_ascii)) {
-        if (Error error = to_ascii(name)) return error;
+    if (!std::all_of(url.host.begin(), url.host.end(), is_ascii)) {
+        if (Error error = to_ascii(url.host)) return error;
     }
-    url.host = lower(name);
+    for (char& c : url.host) c = lower(c);
+    return {};
+}
 
+Error check_name(const Url& url) {
     std::string_view labels = url.host;
     if (labels.ends_with('.')) labels.remove_suffix(1);  // the root
     if (labels.size() > max_name_size) {
@@ -388,27 +392,36 @@ Error check_syntax(std::string_view text, const Parts& parts, const Url& url) {
     return {};
 }
 
+/// All that the parts say, and no more judgement of them than that takes.
+Error read(std::string_view text, Parts& parts, Url& url) {
+    if (Error error = read_scheme(text, url)) return error;
+    if (const std::size_t hash = text.find('#'); hash != text.npos) {
+        return fault(Errc::url_fragment, "'#'" + at(text, text.data() + hash) + "; where it is meant itself write %23");
+    }
+    if (Error error = split(text, parts)) return error;
+    if (Error error = read_port(text, parts, url)) return error;
+    if (Error error = read_user_info(text, parts, url)) return error;
+    url.target = parts.target.starts_with('/') ? "" : "/";
+    url.target += parts.target;
+    return parts.host.starts_with('[') ? read_address_literal(text, parts, url) : read_name(text, parts, url);
+}
+
 }  // namespace
 
 Error parse_url(std::string_view text, Url& url) {
     url = {};
     // Each check relies on those before it.
     if (Error error = check_characters(text)) return error;
-    if (Error error = read_scheme(text, url)) return error;
-    if (const std::size_t hash = text.find('#'); hash != text.npos) {
-        return fault(Errc::url_fragment, "'#'" + at(text, text.data() + hash) + "; where it is meant itself write %23");
-    }
     Parts parts;
-    if (Error error = split(text, parts)) return error;
-    if (Error error = read_port(text, parts, url)) return error;
-    if (Error error = read_user_info(text, parts, url)) return error;
-    const bool literal = parts.host.starts_with('[');
-    if (Error error = literal ? read_address_literal(text, parts, url) : read_name(text, parts, url)) return error;
+    if (Error error = read(text, parts, url)) return error;
+    if (Error error = url.host_is_ipv6 ? Error() : check_name(url)) return error;
     if (Error error = check_target(text, parts)) return error;
-    if (Error error = check_syntax(text, parts, url)) return error;
-    url.target = parts.target.starts_with('/') ? "" : "/";
-    url.target += parts.target;
-    return {};
+    return check_syntax(text, parts, url);
+}
+
+Error parse_accepted_url(std::string_view text, Url& url) {
+    Parts parts;
+    return read(text, parts, url);
 }
 
 std::string Url::host_header() const {
@@ -420,6 +433,13 @@ std::string Url::host_header() const {
 
 std::string Url::text() const { return (secure ? "wss://" : "ws://") + host_header() + target; }
 
-std::string Url::authority() const { return (host_is_ipv6 ? '[' + host + ']' : host) + ':' + std::to_string(port); }
+std::string Url::authority() const {
+    std::string text;
+    text.reserve(host.size() + 32);  // an address will be added
+    if (host_is_ipv6) text += '[';
+    text += host;
+    if (host_is_ipv6) text += ']';
+    return text.append(1, ':').append(std::to_string(port));
+}
 
 }  // namespace tern::core

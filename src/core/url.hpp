@@ -30,10 +30,14 @@ struct Url {
     [[nodiscard]] std::string text() const;
     /// "host:port", for texts.
     [[nodiscard]] std::string authority() const;
+    friend bool operator==(const Url&, const Url&) = default;
 };
 
 /// Success, or one of `url_*` with what is wrong and where. Details contain one character of the user info at most.
 /// On failure the contents of `url` mean nothing.
 [[nodiscard]] Error parse_url(std::string_view text, Url& url);
+/// The same again for a text that `parse_url` has accepted, and a fresh `url`: nothing is judged anew. Fails only
+/// without memory.
+[[nodiscard]] Error parse_accepted_url(std::string_view text, Url& url);
 
 }  // namespace tern::core

@@ -122,7 +122,8 @@ private:
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
     std::list<Message> inbox_;
-    std::size_t inbox_bytes_ = 0;
+    /// The loop reads it without the lock: who makes room wakes it afterwards.
+    std::atomic<std::size_t> inbox_bytes_ = 0;
 };
 
 // --- life ----------------------------------------------------------------------------------------------------------
@@ -231,12 +232,13 @@ void Client::Impl::ask(const Command& command) noexcept {
 
 /// Keeps what the blocking calls wait for.
 void Client::Impl::note(const Event& event) {
-    const std::lock_guard lock(mutex_);
     if (event.kind == Event::Kind::open) {
+        const std::lock_guard lock(mutex_);
         opened_ = true;
         changed_.notify_all();
     }
     if (event.error != nullptr && (event.kind == Event::Kind::failed || event.kind == Event::Kind::closed)) {
+        const std::lock_guard lock(mutex_);
         ending_ = event.error->code;
         ending_details_.reset();
         try {
@@ -297,9 +299,7 @@ void Client::Impl::report_exception(const char* what) noexcept {
 // --- receiving without handlers ------------------------------------------------------------------------------------
 
 bool Client::Impl::ready_for_event() {
-    if (!keeping_) return true;
-    const std::lock_guard lock(mutex_);
-    return inbox_bytes_ < config().receive_buffer;
+    return !keeping_ || inbox_bytes_.load(std::memory_order_relaxed) < config().receive_buffer;
 }
 
 /// False: there was no memory.

@@ -22,9 +22,10 @@ Engine::~Engine() {
     gate_->engine_ = nullptr;
 }
 
-Error Engine::enter(Runner& runner) {
+Error Engine::enter(Runner& runner, bool again) {
     const std::lock_guard lock(mutex_);
     if (closed_) return Errc::loop_ended;
+    if (again) return {};
     if (const std::error_code error = run()) {
         Error result(Errc::out_of_memory, Phase::none, "the system has no thread to give: " + error.message());
         result.native = error.value();

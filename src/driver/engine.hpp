@@ -106,8 +106,9 @@ public:
 
     [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
 
-    /// A life begins: the engine keeps running until `leave`. An error if it cannot, or has ended.
-    [[nodiscard]] Error enter(Runner& runner);
+    /// A life begins: the engine keeps running until `leave`. An error if it cannot, or has ended. `again`: the last
+    /// life of the runner has not left.
+    [[nodiscard]] Error enter(Runner& runner, bool again);
     void leave(Runner& runner) noexcept;
     /// No life begins from now on. Returns those that are running, for the caller to end them.
     [[nodiscard]] std::vector<std::shared_ptr<Runner>> close();

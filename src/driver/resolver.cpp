@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -79,6 +80,17 @@ Lookup look_up(const std::string& host, std::uint16_t port, IpVersion version, i
     return answer;
 }
 
+/// Of a literal. The commonest kind needs no resolver.
+Lookup look_up_literal(const std::string& host, std::uint16_t port, IpVersion version) {
+    in_addr four{};
+    if (version == IpVersion::ipv6 || inet_pton(AF_INET, host.c_str(), &four) != 1) {
+        return look_up(host, port, version, AI_NUMERICHOST);
+    }
+    Address address{.port = port};
+    std::memcpy(address.bytes.data(), &four, sizeof(four));
+    return {.addresses = {address}, .error = {}};
+}
+
 void post_answer(Engine::Gate& gate, Resolved resolved, Lookup answer) {
     gate.post([resolved = std::move(resolved), answer = std::move(answer)] { resolved(answer); });
 }
@@ -97,10 +109,11 @@ Lookup known_addresses(const Config& config, const std::string& host, std::uint1
     Lookup answer;
     for (const HostAddress& each : config.addresses) {
         if (each.port != port || !same_name(each.host, host)) continue;
-        Lookup one = look_up(each.address, port, version, AI_NUMERICHOST);
+        Lookup one = look_up_literal(each.address, port, version);
         answer.addresses.insert(answer.addresses.end(), one.addresses.begin(), one.addresses.end());
     }
-    return answer.addresses.empty() ? look_up(host, port, version, AI_NUMERICHOST) : answer;
+    if (answer.addresses.empty()) return look_up_literal(host, port, version);
+    return answer;
 }
 
 LookupPool::Ticket resolve(Engine& engine, const Config& config, const std::string& host, std::uint16_t port,

@@ -87,12 +87,10 @@ Error Runner::begin(StartMode mode) {
     // Reads certificates and keys too; taking events, which needs no lock, has nothing to do with those.
     if (Error error = core_.load(prepared)) return error;
     if (Error error = check_socket(*config_)) return error;
-    if (std::exchange(entered_, false)) engine_->leave(*this);
-    if (Error error = engine_->enter(*this)) return error;
-    entered_ = true;
+    if (Error error = engine_->enter(*this, entered_)) return error;
+    if (!std::exchange(entered_, true)) active_ = false;
     post_pump();  // nothing is thrown from here on
     running_ = true;
-    active_ = false;
     stopping_ = false;
     start_ = mode;
     prepare_attempts_ = prepared;
@@ -365,7 +363,7 @@ void Runner::post_pump() {
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
 void Runner::pump() {
-    guarded([this] { rest(run()); });
+    guarded([this] { rest(run(whole())); });
 }
 
 /// What the loop calls. When there was no memory in the middle of it, the life of this client ends, and nobody else's.
@@ -389,40 +387,36 @@ void Runner::run_out_of_memory() {
         }
         try {
             // Needs no memory, unless a handler begins the next life.
-            return rest(run());
+            return rest(run(whole()));
         } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that one ends too
         }
     }
 }
 
-/// Until nothing more happens by itself.
-Runner::Taken Runner::run() {
-    Taken taken = Taken::some;
-    while (taken == Taken::some) {
-        bool stopping = false;
-        {
-            Lock lock = whole();
-            woken_ = false;
-            in_handler_ = false;
-            const TimePoint now = clock_now();
-            follow_intents(now);
-            core_.settle(now);
-            // What was written has consequences too: FIN behind a Close, `writable`.
-            if (flush(lock)) core_.settle(now);
-            run_commands();
-            in_handler_ = true;
-            stopping = stopping_;
-        }
-        taken = take_events(stopping);
+/// Until nothing more happens by itself. The lock is that of `whole`.
+Runner::Taken Runner::run(Lock lock) {
+    for (;;) {
+        woken_ = false;
+        in_handler_ = false;
+        const TimePoint now = clock_now();
+        follow_intents(now);
+        core_.settle(now);
+        // What was written has consequences too: FIN behind a Close, `writable`.
+        if (flush(lock)) core_.settle(now);
+        run_commands();
+        in_handler_ = true;
+        const bool stopping = stopping_;
+        lock.unlock();
+        const Taken taken = take_events(stopping);
+        if (taken != Taken::some) return taken;
+        lock = whole();
     }
-    return taken;
 }
 
 void Runner::rest(Taken taken) {
     Lock lock = whole();
     while (taken == Taken::nothing && core_.unsettled()) {
-        lock.unlock();
-        taken = run();
+        taken = run(std::move(lock));
         lock = whole();
     }
     in_handler_ = false;
@@ -575,20 +569,19 @@ void Runner::start_connect(const Command& command) {
             return stream.watch->wait_writable();
         }
     }
-    engine_->post([self = shared_from_this(), id = command.id, error] { self->report_connected(id, error); });
+    engine_->post(
+        [self = shared_from_this(), id = command.id, error] { self->report_connected(id, error, self->whole()); });
 }
 
-void Runner::report_connected(StreamId id, const std::error_code& error) {
+void Runner::report_connected(StreamId id, const std::error_code& error, Lock lock) {
     guarded([&] {
-        {
-            const Lock lock = whole();
-            Stream* stream = find(id);
-            if (stream == nullptr) return;
-            stream->connected = !error;
-            if (error) end_stream(id);
-            core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-        }
-        pump();
+        Lock held(std::move(lock));  // not beyond this action, should it fail
+        Stream* stream = find(id);
+        if (stream == nullptr) return;
+        stream->connected = !error;
+        if (error) end_stream(id);
+        core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
+        rest(run(std::move(held)));
     });
 }
 
@@ -669,21 +662,16 @@ bool Runner::flush(Stream& stream, Lock& lock, bool forced) {
 }
 
 void Runner::on_writable(StreamId id, bool sound) {
-    bool connecting = false;
-    std::error_code error;
-    {
-        Lock lock = whole();
-        Stream* stream = find(id);
-        if (stream == nullptr) return;
-        stream->waiting_to_write = false;
-        connecting = std::exchange(stream->connecting, false);
-        if (connecting) {
-            if (!sound) error = connect_result(stream->socket);
-        } else {
-            flush(lock);
-        }
+    Lock lock = whole();
+    Stream* stream = find(id);
+    if (stream == nullptr) return;
+    stream->waiting_to_write = false;
+    if (std::exchange(stream->connecting, false)) {
+        const std::error_code error = sound ? std::error_code() : connect_result(stream->socket);
+        return report_connected(id, error, std::move(lock));
     }
-    if (connecting) return report_connected(id, error);
+    flush(lock);
+    lock.unlock();
     pump();
 }
 
@@ -724,37 +712,36 @@ void Runner::start_reading() {
 
 void Runner::on_readable(StreamId id) {
     guarded([this, id] {
+        Lock lock = whole();
         // A read that filled all of the room has probably left something.
         for (int reads = 1;; ++reads) {
-            const Got got = read(id);
+            const Got got = read(id, lock);
             if (got == Got::nothing && reads == 1) return;
-            const Taken taken = run();
+            const Taken taken = run(std::move(lock));
             if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
+            lock = whole();
         }
     });
 }
 
-Runner::Got Runner::read(StreamId id) {
-    Stream* stream = nullptr;
-    std::span<std::byte> space;
-    {
-        const Lock lock = whole();
-        stream = find(id);
-        if (stream == nullptr || !stream->connected) return Got::something;
-        stream->reading = false;
-        stream->exhausted = false;
-        if (stream->at_end) {
-            end_reading(*stream, {}, clock_now());
-            return Got::something;
-        }
-        space = core_.rx_space(id);
-        stream->no_room = space.empty();
-        if (space.empty()) return Got::something;
+/// The lock is that of `whole`, and is held again in the end.
+Runner::Got Runner::read(StreamId id, Lock& lock) {
+    Stream* const stream = find(id);
+    if (stream == nullptr || !stream->connected) return Got::something;
+    stream->reading = false;
+    stream->exhausted = false;
+    if (stream->at_end) {
+        end_reading(*stream, {}, clock_now());
+        return Got::something;
     }
+    const std::span<std::byte> space = core_.rx_space(id);
+    stream->no_room = space.empty();
+    if (space.empty()) return Got::something;
     // Without the lock, so that nobody who sends has to wait. Streams are closed by this thread alone.
+    lock.unlock();
     std::error_code error;
     const std::size_t size = read_some(stream->socket, space, error);
-    const Lock lock = whole();
+    lock = whole();
     const TimePoint now = clock_now();
     core_.rx_commit(id, size, now);
     stream->exhausted = size < space.size();

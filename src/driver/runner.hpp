@@ -143,7 +143,7 @@ private:
     void guarded(const Action& action);
     void run_out_of_memory();
     Error begin(StartMode mode);
-    Taken run();
+    Taken run(Lock lock);
     void rest(Taken taken);
     Taken take_events(bool stopping);
     void follow_intents(TimePoint now);
@@ -153,7 +153,7 @@ private:
     void start_resolve(const Command& command);
     void end_lookup(StreamId id);
     void start_connect(const Command& command);
-    void report_connected(StreamId id, const std::error_code& error);
+    void report_connected(StreamId id, const std::error_code& error, Lock lock);
     void end_stream(StreamId id);
     [[nodiscard]] Lock whole();
     void flush_and_settle(Lock& lock, bool more);
@@ -163,7 +163,7 @@ private:
     void end_writing(Stream& stream, const std::error_code& error);
     void start_reading();
     void read_soon(StreamId id);
-    Got read(StreamId id);
+    Got read(StreamId id, Lock& lock);
     void end_reading(Stream& stream, const std::error_code& error, TimePoint now);
     void note_activity();
     void tell_progress();

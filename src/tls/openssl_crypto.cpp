@@ -89,11 +89,14 @@ public:
     bool random_bytes(std::span<std::byte> out) override { return draw(out); }
 
     std::array<std::byte, 20> sha1(Bytes bytes) override {
+        // The thread keeps it, because it consists of several pieces of memory.
+        thread_local std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(nullptr, &EVP_MD_CTX_free);
+        if (context == nullptr) context.reset(EVP_MD_CTX_new());
         std::array<std::byte, 20> digest{};
-        unsigned int size = 0;
         // A failure (no SHA-1 in this OpenSSL) leaves zeros, which match no server's answer.
-        if (sha1_ == nullptr || EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                                           &size, sha1_, nullptr) != 1) {
+        if (sha1_ == nullptr || context == nullptr || EVP_DigestInit_ex(context.get(), sha1_, nullptr) != 1 ||
+            EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) != 1 ||
+            EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr) != 1) {
             digest.fill(std::byte{0});
         }
         return digest;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+using tern::core::parse_accepted_url;
 using tern::core::parse_url;
 using tern::core::Url;
 
@@ -49,6 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         for (const char c : error.detail) require(c >= ' ' && c < 0x7f);
         return 0;
     }
+    Url same;
+    require(!parse_accepted_url(text, same) && same == url);
     require(size <= 8192);
     require(!url.host.empty() && printable(url.host) && printable(url.host_header()));
     require(url.host.find_first_of("/?#@[]\\") == std::string::npos || url.host.find('%') != std::string::npos);

@@ -20,11 +20,13 @@ public:
     }
     void give(std::byte* memory, std::size_t size) noexcept override {
         lent -= size;
+        ++given;
         std::free(memory);
     }
 
-    std::size_t lent = 0;  ///< Bytes.
-    int blocks_left = -1;  ///< Negative: without end.
+    std::size_t lent = 0;   ///< Bytes.
+    std::size_t given = 0;  ///< Blocks that came back.
+    int blocks_left = -1;   ///< Negative: without end.
 };
 
 }  // namespace tern

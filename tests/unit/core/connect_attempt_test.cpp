@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -33,7 +34,7 @@ public:
         if (!config->proxy.empty()) {
             EXPECT_FALSE(parse_proxy_url(config->proxy, common.proxy.emplace()));
         }
-        attempt.emplace(config, common, url, text, prepare, 3, start);
+        attempt.emplace(config, common, std::move(url), text, prepare, 3, start);
         attempt->update(start);
     }
 

@@ -20,12 +20,14 @@ Address v6(std::uint8_t last) {
 /// A dialer and everything that it has asked for.
 class Bench {
 public:
-    explicit Bench(Dialer::Goal goal = Dialer::Goal::connection) : dialer(timeouts, goal, "host", 80, next_id, start) {}
+    explicit Bench(Dialer::Goal goal = Dialer::Goal::connection)
+        : dialer(timeouts, goal, "host", 80, next_id, commands, start) {}
 
     /// What it asks for now: "resolve host:80", "connect 192.0.2.1", "close 3".
     std::vector<std::string> asked() {
         std::vector<std::string> lines;
-        for (Command command; dialer.next(command);) {
+        while (!commands.empty()) {
+            const Command command = commands.pop();
             switch (command.kind) {
                 case Command::Kind::resolve:
                     lookup = command.id;
@@ -66,6 +68,7 @@ public:
 
     Timeouts timeouts{.resolve = 5s, .connect = 10s};
     StreamId next_id = 7;
+    Fifo<Command> commands;
     Dialer dialer;
     StreamId lookup = 0;
     std::vector<StreamId> attempts;

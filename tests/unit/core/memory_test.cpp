@@ -77,7 +77,9 @@ TEST(BlockTest, MovesWithWhereItsMemoryGoes) {
         own = std::move(moved);
         EXPECT_EQ(own.size(), 100u);
         EXPECT_EQ(pool.lent, 100u);
+        EXPECT_EQ(pool.given, 0u) << "an empty block has nothing of the pool's";
     }
+    EXPECT_EQ(pool.given, 1u);
     EXPECT_EQ(pool.lent, 0u);
     EXPECT_EQ(budget.used(), 0u);
     EXPECT_EQ(other.used(), 0u);

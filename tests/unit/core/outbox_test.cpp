@@ -155,6 +155,15 @@ TEST(OutboxTest, EveryFrameHasItsOwnKey) {
     EXPECT_EQ(keys.size(), read.frames.size());
 }
 
+TEST(OutboxTest, WhoSendsOneFrameDrawsOneKey) {
+    Link link;
+    ASSERT_FALSE(link.outbox.push_close(as_bytes("")));
+    EXPECT_EQ(link.crypto.drawn, 4u);
+    Link busy;
+    for (int i = 0; i < 300; ++i) ASSERT_FALSE(busy.outbox.push_control(Opcode::ping, as_bytes("")));
+    EXPECT_LT(busy.crypto.drawn, 300u * 4 + 512) << "the next keys, and no more";
+}
+
 TEST(OutboxTest, FragmentSizes) {
     const std::string payload = random_text(1000);
     for (const std::size_t size : {0u, 1u, 7u, 125u, 126u, 333u, 499u, 500u, 501u, 999u, 1000u, 1001u, 5000u}) {

@@ -39,6 +39,10 @@ TEST_P(GoodUrl, Parses) {
     const bool brackets = expected.text.find('[') != std::string::npos;
     EXPECT_EQ(url.host_is_ipv6, brackets);
     EXPECT_EQ(url.authority(), (brackets ? '[' + url.host + ']' : url.host) + ':' + std::to_string(expected.port));
+
+    Url again;
+    EXPECT_FALSE(parse_accepted_url(expected.text, again));
+    EXPECT_EQ(again, url);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -269,6 +273,9 @@ Error error_of(std::string_view text) {
 
 TEST(Url, TakesUserInfoApartAndDecodesIt) {
     const Url url = parsed("ws://us%65r:p%40ss:w%3ard%C3%BC@example.org/");
+    Url again;
+    EXPECT_FALSE(parse_accepted_url("ws://us%65r:p%40ss:w%3ard%C3%BC@example.org/", again));
+    EXPECT_EQ(again, url);
     EXPECT_TRUE(url.has_user_info);
     EXPECT_EQ(url.user, "user");
     EXPECT_EQ(url.password, "p@ss:w:rd\xc3\xbc");

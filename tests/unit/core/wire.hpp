@@ -174,13 +174,15 @@ public:
     bool random_bytes(std::span<std::byte> out) override {
         if (calls_left == 0) return false;
         if (calls_left > 0) --calls_left;
+        drawn += out.size();
         for (std::byte& byte : out) byte = static_cast<std::byte>(random_());
         return true;
     }
     std::array<std::byte, 20> sha1(Bytes) override { return {}; }
     std::string base64(Bytes) override { return {}; }
 
-    int calls_left = -1;  ///< Negative: without end.
+    int calls_left = -1;    ///< Negative: without end.
+    std::size_t drawn = 0;  ///< Bytes.
 
 private:
     std::mt19937 random_{6455};

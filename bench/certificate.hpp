@@ -1,5 +1,4 @@
-// A server's side of TLS with a chain as real servers have it, made when the program begins: a root, an intermediate
-// that it has signed, and a certificate for 127.0.0.1 signed by that.
+// A server's side of TLS, with certificates that are made when the program begins.
 #pragma once
 
 #include <cstdio>
@@ -44,24 +43,32 @@ inline Certified certify(const char* name, const Certified* issuer,
     return made;
 }
 
-/// With `mode` (SSL_CTX_set_mode). The root's certificate is written to `root_file`, if there is one. Never fails in
-/// practice, and nothing is freed: the servers that use it need it until they end.
-inline SSL_CTX* server_context(long mode, const char* root_file = nullptr) {
+/// With `mode` (SSL_CTX_set_mode). Like the others it never fails in practice, and what it refers to is never freed:
+/// the servers need it until they end.
+inline SSL_CTX* server_context(const Certified& server, long mode) {
+    SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_use_certificate(context, server.certificate);
+    SSL_CTX_use_PrivateKey(context, server.key);
+    SSL_CTX_set_mode(context, mode);
+    return context;
+}
+
+/// With a certificate alone, which nobody verifies.
+inline SSL_CTX* server_context(long mode) { return server_context(certify("server", nullptr, {}), mode); }
+
+/// With a chain as real servers have it: a certificate for 127.0.0.1, an intermediate, and a root, whose certificate is
+/// written to `root_file`.
+inline SSL_CTX* chain_context(long mode, const char* root_file) {
     const std::initializer_list<std::pair<int, const char*>> authority = {{NID_basic_constraints, "critical,CA:TRUE"},
                                                                           {NID_key_usage, "critical,keyCertSign"}};
     const Certified root = certify("root", nullptr, authority);
     const Certified intermediate = certify("intermediate", &root, authority);
-    const Certified server = certify("server", &intermediate, {{NID_subject_alt_name, "IP:127.0.0.1"}});
-    SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_use_certificate(context, server.certificate);
-    SSL_CTX_use_PrivateKey(context, server.key);
+    SSL_CTX* const context =
+        server_context(certify("server", &intermediate, {{NID_subject_alt_name, "IP:127.0.0.1"}}), mode);
     SSL_CTX_add0_chain_cert(context, intermediate.certificate);
-    SSL_CTX_set_mode(context, mode);
-    if (root_file != nullptr) {
-        if (std::FILE* const file = std::fopen(root_file, "w")) {
-            PEM_write_X509(file, root.certificate);
-            std::fclose(file);
-        }
+    if (std::FILE* const file = std::fopen(root_file, "w")) {
+        PEM_write_X509(file, root.certificate);
+        std::fclose(file);
     }
     return context;
 }

@@ -90,7 +90,7 @@ class Server:
         self.process = subprocess.Popen(
             pinned(core) + [os.path.join(folder, "bench_server"), "--root", self.root.name], stdout=subprocess.PIPE, text=True
         )
-        _, self.port, self.secure_port = self.process.stdout.readline().split()
+        _, self.port, self.secure_port, self.chained_port = self.process.stdout.readline().split()
         self.last = None
         threading.Thread(target=self.listen, daemon=True).start()
 
@@ -134,7 +134,9 @@ class Bench:
         if not os.path.exists(program):
             self.missing.add(driver)
             return None
-        port = self.server.secure_port if "--tls" in row.arguments else self.server.port
+        port = self.server.port
+        if "--tls" in row.arguments:
+            port = self.server.chained_port if ROOT in row.arguments else self.server.secure_port
         given = [self.server.root.name if each is ROOT else each for each in row.arguments]
         arguments = [program, *form, "--port", port, *given, "--count", str(count), "--warm", str(warm)]
         try:

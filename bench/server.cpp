@@ -3,7 +3,8 @@
 // own (bench/run.py). After each task it prints a JSON line with its own CPU time, so that one sees if it was the
 // limit.
 //
-//     bench_server [--sendfile] [--root FILE]    prints "ready PORT PORT": for ws and for wss
+//     bench_server [--sendfile] [--root FILE]    prints "ready PORT PORT PORT": for ws, for wss, and for wss with a
+//                                                chain of certificates, whose root is written to the file
 //
 // With --sendfile it does not even copy, and is idle while bare sockets are measured. But then all that a client reads
 // lies in its own cache already, as it never does for data that came from somewhere, so that is not the default.
@@ -58,7 +59,7 @@ constexpr std::size_t turn_size = 256u << 10u;
 /// Encrypted at once: several records.
 constexpr std::size_t encrypt_size = 64u << 10u;
 
-const char* root_file = nullptr;
+const char* root_file = "/dev/null";
 bool copying = true;  // sends from memory and not from pages of a file
 int spinning = 0;     // connections that want it
 
@@ -552,7 +553,8 @@ public:
     Server() {
         watch(plain_, EPOLLIN, EPOLL_CTL_ADD);
         watch(secure_, EPOLLIN, EPOLL_CTL_ADD);
-        std::printf("ready %u %u\n", plain_port_, secure_port_);
+        watch(chained_, EPOLLIN, EPOLL_CTL_ADD);
+        std::printf("ready %u %u %u\n", plain_port_, secure_port_, chained_port_);
         std::fflush(stdout);
     }
 
@@ -563,7 +565,7 @@ public:
             for (int i = 0; i < count; ++i) {
                 const epoll_event& event = events[static_cast<std::size_t>(i)];
                 const int descriptor = event.data.fd;
-                if (descriptor == plain_ || descriptor == secure_) {
+                if (descriptor == plain_ || descriptor == secure_ || descriptor == chained_) {
                     accept_all(descriptor);
                 } else {
                     serve(descriptor, event.events);
@@ -586,8 +588,7 @@ private:
             if (descriptor < 0) return;
             const int on = 1;
             setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-            connections_[descriptor] = {
-                std::make_unique<Connection>(descriptor, listener == secure_ ? context_ : nullptr), false};
+            connections_[descriptor] = {std::make_unique<Connection>(descriptor, context_of(listener)), false};
             watch(descriptor, EPOLLIN, EPOLL_CTL_ADD);
         }
     }
@@ -609,6 +610,11 @@ private:
         }
     }
 
+    /// Null: in the clear.
+    [[nodiscard]] SSL_CTX* context_of(int listener) const {
+        return listener == plain_ ? nullptr : listener == secure_ ? context_ : chain_context_;
+    }
+
     struct Entry {
         std::unique_ptr<Connection> connection;
         bool writing = false;
@@ -617,10 +623,13 @@ private:
     const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
     unsigned plain_port_ = 0;
     unsigned secure_port_ = 0;
+    unsigned chained_port_ = 0;
     const int plain_ = listen_somewhere(plain_port_);
     const int secure_ = listen_somewhere(secure_port_);
-    SSL_CTX* const context_ =
-        bench::server_context(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS, root_file);
+    const int chained_ = listen_somewhere(chained_port_);
+    static constexpr long mode = SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS;
+    SSL_CTX* const context_ = bench::server_context(mode);
+    SSL_CTX* const chain_context_ = bench::chain_context(mode, root_file);
     std::unordered_map<int, Entry> connections_;
 };
 

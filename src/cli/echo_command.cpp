@@ -87,6 +87,8 @@ template <class Stream>
 asio::awaitable<void> read_message(websocket::stream<Stream>& websocket, beast::flat_buffer& buffer) {
     constexpr std::size_t room = 2u << 20u;
     do {
+        // In leaps, because it moves what is there.
+        if (buffer.capacity() - buffer.size() < room) buffer.reserve(2 * (buffer.size() + room));
         buffer.commit(co_await websocket.async_read_some(buffer.prepare(room), asio::use_awaitable));
     } while (!websocket.is_message_done());
 }

@@ -179,7 +179,8 @@ class Bench:
 def measure(arguments):
     bench = Bench(arguments.folder, 0.8 if arguments.full else 0.25)
     rounds = arguments.rounds or (9 if arguments.full else 3)
-    chosen = [each for each in rows() if not arguments.rows or any(part in each.name for part in arguments.rows.split(","))]
+    wanted = arguments.rows.split(",") if arguments.rows else [""]
+    chosen = [each for each in rows() if any(part in each.name.replace(",", "") for part in wanted)]
     if not arguments.full and not arguments.rows:
         chosen = [each for each in chosen if "10,000" not in each.name]
     results = []
@@ -253,7 +254,7 @@ def main():
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--from", dest="source", help="a JSON file of an earlier run")
     parser.add_argument("--full", action="store_true", help="more rounds, longer ones, and 10,000 connections")
-    parser.add_argument("--rows", help="only rows whose name contains one of these, separated by commas")
+    parser.add_argument("--rows", help="only rows whose name contains one of these, separated by commas (and without those of numbers)")
     parser.add_argument("--drivers", help="only bare and drivers whose name contains one of these")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", help="where to write the numbers")

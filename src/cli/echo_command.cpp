@@ -1,6 +1,5 @@
 #include "echo_command.hpp"
 
-#include <algorithm>
 #include <csignal>
 #include <cstddef>
 #include <cstdio>

@@ -296,6 +296,7 @@ void AsyncClient::Impl::drain(OperationPtr operation) {
         draining_.push_back({.operation = std::move(operation)});
     }
     watch_progress(true);
+    wake();  // messages that wait for more are written
 }
 
 void AsyncClient::Impl::close(CloseCode code, std::string_view reason, OperationPtr operation) {

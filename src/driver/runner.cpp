@@ -115,7 +115,9 @@ std::error_code Runner::send(Outgoing& outgoing) {
     // Nothing to compress and nothing to wait for, which most messages have in common.
     if (!outgoing.may_be_compressed(config_->compression)) {
         Lock lock(mutex_);
-        const std::error_code error = core_.finish(outgoing);
+        std::error_code error = core_.finish(outgoing);
+        // Messages that wait for more have nobody else who writes them.
+        if (error == make_error_code(Errc::send_queue_full) && flush(lock)) error = core_.finish(outgoing);
         if (!error) flush_and_settle(lock, outgoing.options().more);
         if (!error || outgoing.options().wait.count() <= 0) return noted(error);
     }
@@ -126,8 +128,12 @@ std::error_code Runner::send(Outgoing& outgoing) {
     for (std::size_t size = 0;;) {
         const std::error_code error = try_to_send(outgoing, lock, size);
         if (!error) flush_and_settle(lock, outgoing.options().more);
-        if (!error || deadline == TimePoint::min()) return noted(error);
         const bool full = error == make_error_code(Errc::send_queue_full);
+        if (full && flush(lock)) {
+            lock.unlock();
+            continue;
+        }
+        if (!error || deadline == TimePoint::min()) return noted(error);
         const bool coming = error == make_error_code(Errc::not_connected) && running_ && !stopping_;
         // With an empty queue it will never fit.
         if (!coming && (!full || core_.send_queued() == 0)) return noted(error);
@@ -632,7 +638,7 @@ bool Runner::flush(Stream& stream, Lock& lock, bool forced) {
         if (want_whole_ != 0 || writes == writes_at_once) {
             stream.waiting_to_write = false;  // it was not tried once more, see below
             post_pump();
-            return true;
+            return writes != 0;
         }
         std::array<Bytes, max_pieces> pieces;
         const std::size_t count = core_.tx(stream.id, pieces);

@@ -371,10 +371,16 @@ TEST(AsyncOperations, WhatIsThereNeedsNoOperation) {
     constexpr int count = 1'000;
     ScriptedServer server(echo);
     run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
-        AsyncClient client{executor, quick(server.url())};
+        Config slow = quick(server.url());
+        slow.timeouts.connect = slow.timeouts.upgrade = slow.timeouts.attempt = 60s;  // no timer helps out meanwhile
+        AsyncClient client{executor, slow};
         EXPECT_EQ(client.try_send("too early"), Errc::not_connected);
         EXPECT_FALSE(client.try_receive());
         co_await client.async_connect(asio::use_awaitable);
+        EXPECT_FALSE(client.try_send("nothing follows", {.more = true}));
+        co_await client.async_drain(asio::use_awaitable);
+        const Message drained = co_await client.async_receive(asio::use_awaitable);
+        EXPECT_EQ(drained.text(), "nothing follows");
         for (int i = 0; i < count; ++i) {
             EXPECT_FALSE(client.try_send(std::to_string(i), {.more = i + 1 < count}));
         }

@@ -461,6 +461,29 @@ TEST(Sending, WhatHasMoreBehindItWaitsForTheRest) {
     release.set_value();
 }
 
+TEST(Sending, WhatWaitsForMoreMakesRoomWhenTheQueueIsFull) {
+    ScriptedServer server(echo);
+    std::promise<void> held;
+    std::promise<void> release;
+    Config small = short_config(server.url());
+    small.limits.max_send_queue = 5'000;
+    Client client{small};
+    ASSERT_FALSE(client.on_message([&, released = release.get_future().share()](MessageView message) {
+        if (message.text() != "hold") return;
+        held.set_value();
+        released.wait();
+    }));
+    ASSERT_FALSE(client.connect());
+    ASSERT_FALSE(client.send_text("hold"));
+    ASSERT_EQ(held.get_future().wait_for(bearable), std::future_status::ready);
+    for (const std::size_t size : {40u, 1'000u}) {  // too short to be compressed, and not
+        for (int i = 0; i < 300; ++i) {
+            ASSERT_FALSE(client.send_text(std::string(size, 'x'), {.more = true})) << size << " bytes, number " << i;
+        }
+    }
+    release.set_value();
+}
+
 TEST(Stress, RandomCallsFromEverywhere) {
     ScriptedServer server(echo);
     for (unsigned seed = 0; seed < 30; ++seed) {

@@ -18,9 +18,9 @@
 //
 // Threads. Calls are in three groups:
 //   whole    everything that is not named below: excludes all other calls.
-//   receive  next(Event&): by the thread that runs the loop; may run at the same time as calls of the group `send`.
-//   send     begin, finish, send, send_part, ping, pong, close, tx, tx_consume, and the questions about state: exclude
-//   each other.
+//   receive  next (of events and messages), put_back: by the thread that runs the loop; may run at the same time as
+//   calls of the group `send`. send     begin, finish, send, send_part, ping, pong, close, tx, tx_consume, and the
+//   questions about state: exclude each other.
 // So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message. Compressing a large
 // message takes long; `Outgoing` says how to keep it out of that lock.
 #pragma once
@@ -301,6 +301,13 @@ public:
     /// The next event, in order. False if there is none. It ends the life of what the event before referred to. Group
     /// `receive`.
     [[nodiscard]] bool next(Event& event);
+    /// The same for messages that are here already, as many as there is room for; 0: the next event, if there is one,
+    /// is for the other `next`. That takes less time than one after the other, and none of it is needed: whatever this
+    /// does not give, the other one does. All of them are lent until the following `next`. Group `receive`.
+    [[nodiscard]] std::size_t next(std::span<MessageView> messages) noexcept;
+    /// The last ones of those were not delivered after all, and come again with the following `next`. No call of the
+    /// group `whole` may lie between. Group `receive`.
+    void put_back(std::span<const MessageView> messages) noexcept;
     /// Lets what was received take effect on what is sent (pongs, Close frames, failures) and brings timers up to date.
     /// Call it after taking events and after `close`. May make new events and commands.
     void settle(TimePoint now);

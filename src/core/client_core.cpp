@@ -175,6 +175,8 @@ public:
 
     bool next(Command& command);
     bool next(Event& event);
+    std::size_t next(std::span<MessageView> messages) noexcept;
+    void put_back(std::span<const MessageView> messages) noexcept;
     void settle(TimePoint now);
     void trim() noexcept;
     std::size_t tx(StreamId id, std::span<Bytes> out);
@@ -686,6 +688,18 @@ bool ClientCore::Impl::next(Event& event) {
     close.received = true;
     event.close = &close;
     return true;
+}
+
+/// Nothing but messages of the one connection there is; all else is for the other `next`.
+std::size_t ClientCore::Impl::next(std::span<MessageView> messages) noexcept {
+    current_.reset();
+    const bool special = memory_.load(std::memory_order_relaxed) != MemoryState::enough || !told_fates_.empty() ||
+                         lifecycle_ != nullptr || old_;
+    return special || !link_ ? 0 : link_.connection->next(messages);
+}
+
+void ClientCore::Impl::put_back(std::span<const MessageView> messages) noexcept {
+    if (!messages.empty()) link_.connection->put_back(messages);
 }
 
 bool ClientCore::Impl::next_lifecycle(Event& event) {
@@ -1369,6 +1383,8 @@ bool ClientCore::next(Event& event) {
                                    return false;
                                });
 }
+std::size_t ClientCore::next(std::span<MessageView> messages) noexcept { return impl_->next(messages); }
+void ClientCore::put_back(std::span<const MessageView> messages) noexcept { impl_->put_back(messages); }
 void ClientCore::settle(TimePoint now) {
     whole(*impl_, [&] { impl_->settle(now); });
 }

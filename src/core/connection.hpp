@@ -73,6 +73,10 @@ public:
     void settle(TimePoint now);
     void trim() noexcept;
     [[nodiscard]] bool next(Event& event);
+    [[nodiscard]] std::size_t next(std::span<MessageView> out) noexcept {
+        return stage_ == Stage::session ? session_->next(rx_, out) : 0;
+    }
+    void put_back(std::span<const MessageView> messages) noexcept { session_->put_back(rx_, messages); }
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
     void tx_consume(std::size_t n);
     [[nodiscard]] std::optional<TimePoint> deadline() const noexcept;

@@ -21,6 +21,30 @@ Bytes payload_of(const Buffer& in, const FrameHeader& frame, std::size_t size) n
 
 }  // namespace
 
+std::size_t MessageReader::next(Buffer& in, std::span<MessageView> out) noexcept {
+    in.consume(std::exchange(lent_, 0));
+    if (!quick_) return 0;
+    Bytes left = in.readable();
+    std::size_t count = 0;
+    while (count < out.size()) {
+        const std::size_t size = cut_whole(left, out[count]);
+        if (size == 0) break;
+        left = left.subspan(size);
+        ++count;
+    }
+    lent_ = in.size() - left.size();
+    messages_ += count;
+    return count;
+}
+
+void MessageReader::put_back(const Buffer& in, std::span<const MessageView> messages) noexcept {
+    if (messages.empty()) return;
+    const Bytes first = messages.front().bytes;
+    const std::size_t header = first.size() < 126 ? 2 : 4;  // see `cut_whole`
+    lent_ = static_cast<std::size_t>(first.data() - in.readable().data()) - header;
+    messages_ -= messages.size();
+}
+
 MessageReader::Status MessageReader::next_slowly(Buffer& in, Event& event) {
     const Status status = read(in, event);
     quick_ = delivery_ == Delivery::messages && !in_payload_ && message_ == no_message && checked_ == 0 &&

@@ -53,6 +53,11 @@ public:
         in.consume(std::exchange(lent_, 0));
         return quick_ && next_whole(in.readable(), event) ? Status::event : next_slowly(in, event);
     }
+    /// The next messages in `in`, as many of those that are here as `out` has room for; all of them are lent until the
+    /// next call. Those that `next` has to look at more closely end the row.
+    [[nodiscard]] std::size_t next(Buffer& in, std::span<MessageView> out) noexcept;
+    /// The last ones that were just given are to come again. `in` is as it was left.
+    void put_back(const Buffer& in, std::span<const MessageView> messages) noexcept;
 
     /// Why it failed, and what exactly was wrong.
     [[nodiscard]] Errc error() const noexcept;
@@ -83,28 +88,34 @@ private:
     struct End;
     static constexpr Opcode no_message = Opcode::continuation;
 
-    /// A whole message in one frame that is here completely, and plain: what nearly all messages are. False: it is for
-    /// `next_slowly`, which judges whatever is wrong with it.
-    [[nodiscard]] bool next_whole(Bytes in, Event& event) noexcept {
-        if (in.size() < 2) return false;
+    /// Cuts a whole message in one frame that is here completely, and plain: what nearly all messages are. The size of
+    /// the frame, or 0: it is for `next_slowly`, which judges whatever is wrong with it.
+    [[nodiscard]] std::size_t cut_whole(Bytes in, MessageView& message) const noexcept {
+        if (in.size() < 2) return 0;
         const unsigned kind = std::to_integer<unsigned>(in[0]) - 0x81u;  // FIN, and text or binary
         std::size_t length = std::to_integer<std::size_t>(in[1]);
         std::size_t header = 2;
-        if (kind > 1 || length > 126) return false;
+        if (kind > 1 || length > 126) return 0;
         if (length == 126) {
-            if (in.size() < 4) return false;
+            if (in.size() < 4) return 0;
             header = 4;
             length = std::to_integer<std::size_t>(in[2]) << 8u | std::to_integer<std::size_t>(in[3]);
-            if (length < 126) return false;
+            if (length < 126) return 0;
         }
-        if (in.size() - header < length || length > max_message_size_) return false;
+        if (in.size() - header < length || length > max_message_size_) return 0;
         const Bytes payload = in.subspan(header, length);
         const Opcode opcode = kind == 0 ? Opcode::text : Opcode::binary;
-        if (opcode == Opcode::text && !is_utf8(payload)) return false;
-        lent_ = header + length;
+        if (opcode == Opcode::text && !is_utf8(payload)) return 0;
+        message = {opcode, payload};
+        return header + length;
+    }
+    [[nodiscard]] bool next_whole(Bytes in, Event& event) noexcept {
+        MessageView message;
+        lent_ = cut_whole(in, message);
+        if (lent_ == 0) return false;
         event.kind = Event::Kind::message;
-        event.opcode = opcode;
-        event.bytes = payload;
+        event.opcode = message.opcode;
+        event.bytes = message.bytes;
         ++messages_;
         return true;
     }

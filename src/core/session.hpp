@@ -49,6 +49,9 @@ public:
         const MessageReader::Status status = reader_.next(in, event);
         return (status == MessageReader::Status::event && event.kind == Event::Kind::message) || note(status, event);
     }
+    /// Several messages at once, see MessageReader.
+    [[nodiscard]] std::size_t next(Buffer& in, std::span<MessageView> out) noexcept { return reader_.next(in, out); }
+    void put_back(const Buffer& in, std::span<const MessageView> messages) noexcept { reader_.put_back(in, messages); }
 
     // --- send half -------------------------------------------------------------------------------------------------
 

@@ -134,12 +134,16 @@ private:
     void on_idle() override;
     void on_progress() override;
     bool deliver(const Event& event) noexcept override;
+    std::size_t deliver(std::span<const MessageView> messages) noexcept override;
     bool ready_for_event() override;
 
     [[nodiscard]] std::shared_ptr<Impl> self() { return std::static_pointer_cast<Impl>(shared_from_this()); }
     void note(const Event& event);
     void note_end(const Event& event, Completions& completions);
-    void deliver_message(MessageView view);
+    template <class Action>
+    void throwing(const Action& action) noexcept;
+    void take_in(MessageView view);
+    [[nodiscard]] bool has_room() const;
     Message take_message(bool& has_room_again);
     void go_on();
 
@@ -438,35 +442,53 @@ void AsyncClient::Impl::go_on() {
 }
 
 bool AsyncClient::Impl::deliver(const Event& event) noexcept {
-    try {
-        if (event.kind == Event::Kind::message) {
-            deliver_message(event.message());
-        } else {
+    if (event.kind == Event::Kind::message) {
+        const MessageView message = event.message();
+        deliver({&message, 1});
+    } else {
+        throwing([&] {
             note(event);
             if (on_event_) on_event_(event);
-        }
-    } catch (...) {
-        asio::post(executor_, [exception = std::current_exception()] { std::rethrow_exception(exception); });
+        });
     }
     return ready_for_event();
 }
 
-void AsyncClient::Impl::deliver_message(MessageView view) {
-    Message message{view.opcode, std::string(view.text())};
-    OperationPtr operation;
-    {
-        const std::lock_guard lock(mutex_);
-        if (receiving_.empty()) {
-            // An empty message takes memory too.
-            inbox_bytes_ += message.data.size() + sizeof(Message);
-            inbox_.push_back(std::move(message));
-            return;
-        }
-        operation = std::move(receiving_.front().operation);
-        receiving_.pop_front();
-    }
-    operation.release()->complete({}, std::move(message));
+std::size_t AsyncClient::Impl::deliver(std::span<const MessageView> messages) noexcept {
+    std::size_t done = 0;
+    const std::lock_guard lock(mutex_);
+    do {
+        throwing([&] { take_in(messages[done]); });
+        ++done;
+    } while (done < messages.size() && has_room() && !interrupted());
+    return done;
 }
+
+/// What is thrown comes out of the executor.
+template <class Action>
+void AsyncClient::Impl::throwing(const Action& action) noexcept {
+    try {
+        action();
+    } catch (...) {
+        asio::post(executor_, [exception = std::current_exception()] { std::rethrow_exception(exception); });
+    }
+}
+
+/// For the operation that waits for it, or for the next one. Under the lock: to complete an operation is to post it.
+void AsyncClient::Impl::take_in(MessageView view) {
+    Message message{view.opcode, std::string(view.text())};
+    if (receiving_.empty()) {
+        inbox_bytes_ += message.data.size() + sizeof(Message);  // an empty message takes memory too
+        inbox_.push_back(std::move(message));
+    } else {
+        OperationPtr operation = std::move(receiving_.front().operation);
+        receiving_.pop_front();
+        operation.release()->complete({}, std::move(message));
+    }
+}
+
+/// Under the lock.
+bool AsyncClient::Impl::has_room() const { return !receiving_.empty() || inbox_bytes_ < config().receive_buffer; }
 
 void AsyncClient::Impl::note(const Event& event) {
     Completions completions;
@@ -491,7 +513,7 @@ void AsyncClient::Impl::note_end(const Event& event, Completions& completions) {
 
 bool AsyncClient::Impl::ready_for_event() {
     const std::lock_guard lock(mutex_);
-    return !receiving_.empty() || inbox_bytes_ < config().receive_buffer;
+    return has_room();
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------

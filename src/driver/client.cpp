@@ -101,12 +101,15 @@ private:
     void on_start(StartMode mode) override;
     void on_idle() override;
     bool deliver(const Event& event) noexcept override;
+    std::size_t deliver(std::span<const MessageView> messages) noexcept override;
     bool ready_for_event() override;
     void note(const Event& event);
     [[nodiscard]] Error ending() const;
     void call_handlers(const Event& event);
+    template <class Action>
+    void reporting(const Action& action) noexcept;
     void report_exception(const char* what) noexcept;
-    bool keep(MessageView message);
+    std::size_t keep(std::span<const MessageView> messages) noexcept;
     void forget_handlers();
 
     const bool owns_engine_ = false;
@@ -200,19 +203,36 @@ void Client::Impl::forget_handlers() {
 // --- events --------------------------------------------------------------------------------------------------------
 
 bool Client::Impl::deliver(const Event& event) noexcept {
-    try {
-        if (event.kind == Event::Kind::message && on_message && !special(&Special::on_event)) {
-            on_message(event.message());
-            return true;
-        }
+    reporting([&] {
         if (event.kind != Event::Kind::message) note(event);
         call_handlers(event);
+    });
+    return ready_for_event();
+}
+
+std::size_t Client::Impl::deliver(std::span<const MessageView> messages) noexcept {
+    if (special(&Special::on_event)) return Runner::deliver(messages);
+    if (!on_message) return keeping_ ? keep(messages) : messages.size();
+    std::size_t done = 0;
+    do {
+        reporting([&] {
+            do on_message(messages[done++]);
+            while (done < messages.size() && !interrupted());
+        });
+    } while (done < messages.size() && !interrupted());
+    return done;
+}
+
+/// What a handler throws is told, and does no harm.
+template <class Action>
+void Client::Impl::reporting(const Action& action) noexcept {
+    try {
+        action();
     } catch (const std::exception& exception) {
         report_exception(exception.what());
     } catch (...) {
         report_exception("something that is not a std::exception");
     }
-    return ready_for_event();
 }
 
 bool Client::Impl::asks() const {
@@ -221,13 +241,9 @@ bool Client::Impl::asks() const {
 }
 
 void Client::Impl::ask(const Command& command) noexcept {
-    try {
+    reporting([&] {
         special_->before_attempt(PendingAttempt(std::make_unique<PendingAttempt::State>(shared_from_this(), command)));
-    } catch (const std::exception& exception) {
-        report_exception(exception.what());
-    } catch (...) {
-        report_exception("something that is not a std::exception");
-    }
+    });
 }
 
 /// Keeps what the blocking calls wait for.
@@ -261,8 +277,9 @@ void Client::Impl::call_handlers(const Event& event) {
         case Event::Kind::message:
             if (on_message) {
                 on_message(event.message());
-            } else if (keeping_ && !keep(event.message())) {
-                lack_memory();  // rather than going on without it
+            } else if (keeping_) {
+                const MessageView message = event.message();
+                keep({&message, 1});
             }
             break;
         case Event::Kind::chunk:
@@ -302,18 +319,31 @@ bool Client::Impl::ready_for_event() {
     return !keeping_ || inbox_bytes_.load(std::memory_order_relaxed) < config().receive_buffer;
 }
 
-/// False: there was no memory.
-bool Client::Impl::keep(MessageView message) {
-    const std::lock_guard lock(mutex_);
+/// As many as there is room for, but at least one. How many?
+std::size_t Client::Impl::keep(std::span<const MessageView> messages) noexcept {
+    std::list<Message> kept;
+    std::size_t bytes = 0;
+    bool enough_memory = true;
+    const std::size_t before = inbox_bytes_.load(std::memory_order_relaxed);  // at most that many are there
     try {
-        inbox_.push_back({message.opcode, std::string(message.text())});
+        do {
+            const MessageView message = messages[kept.size()];
+            kept.push_back({message.opcode, std::string(message.text())});
+            bytes += message.bytes.size() + sizeof(Message);  // an empty message takes memory too
+        } while (kept.size() < messages.size() && before + bytes < config().receive_buffer && !interrupted());
     } catch (const std::bad_alloc&) {
-        return false;
+        enough_memory = false;
     }
-    // An empty message takes memory too.
-    inbox_bytes_ += message.bytes.size() + sizeof(Message);
-    changed_.notify_all();
-    return true;
+    const std::size_t count = kept.size();
+    {
+        const std::lock_guard lock(mutex_);
+        inbox_.splice(inbox_.end(), kept);
+        inbox_bytes_ += bytes;
+        changed_.notify_all();
+    }
+    if (enough_memory) return count;
+    lack_memory();  // rather than going on without the message
+    return messages.size();
 }
 
 Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {

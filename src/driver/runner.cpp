@@ -24,6 +24,8 @@ constexpr std::size_t max_pieces = 4;
 constexpr std::size_t gather_limit = 64u << 10u;
 /// Calls of the kernel, after which somebody else has to go on writing.
 constexpr int writes_at_once = 16;
+/// Messages cut before the first of them is delivered.
+constexpr std::size_t messages_at_once = 32;
 /// Reads from one connection before others have their turn.
 constexpr int reads_at_once = 8;
 
@@ -434,13 +436,37 @@ void Runner::rest(Taken taken) {
 
 Runner::Taken Runner::take_events(bool stopping) {
     Taken taken = Taken::nothing;
+    std::array<MessageView, messages_at_once> room;
     Event event;
+    bool in_a_row = true;  // messages may follow that can be taken together
     for (bool ready = stopping || ready_for_event();;) {
         if (!stopping && (!ready || paused_)) return taken == Taken::some ? taken : Taken::held_back;
-        if (!core_.next(event)) return taken;
+        const std::size_t count = in_a_row ? core_.next(room) : 0;
+        if (count != 0) {
+            const std::span<const MessageView> messages(room.data(), count);
+            const std::size_t delivered = muted_.load(std::memory_order_relaxed) ? count : deliver(messages);
+            if (delivered < count) core_.put_back(messages.subspan(delivered));
+            in_a_row = delivered < count || count == room.size();
+            ready = ready_for_event();
+        } else {
+            if (!core_.next(event)) return taken;
+            in_a_row = true;
+            if (!muted_.load(std::memory_order_relaxed)) ready = deliver(event);
+        }
         taken = Taken::some;
-        if (!muted_.load(std::memory_order_relaxed)) ready = deliver(event);
     }
+}
+
+/// One after the other, as events.
+std::size_t Runner::deliver(std::span<const MessageView> messages) noexcept {
+    Event event;
+    std::size_t done = 0;
+    do {
+        event.opcode = messages[done].opcode;
+        event.bytes = messages[done].bytes;
+        ++done;
+    } while (deliver(event) && done < messages.size() && !interrupted());
+    return done;
 }
 
 void Runner::follow_intents(TimePoint now) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -93,6 +94,9 @@ protected:
     virtual void ask(const Command& command) noexcept = 0;
     /// An event, on the loop's thread, without the lock. May the next one be delivered too, as `ready_for_event` says?
     virtual bool deliver(const Event& event) noexcept = 0;
+    /// The same for several messages, of which there is at least one. How many were delivered? All, unless the next
+    /// one may not be delivered now, or `interrupted`.
+    virtual std::size_t deliver(std::span<const MessageView> messages) noexcept;
     /// May the next event be delivered now? If not, call `wake` when that changes. While the client is being stopped
     /// nobody asks.
     [[nodiscard]] virtual bool ready_for_event() = 0;
@@ -102,6 +106,10 @@ protected:
     /// Is `on_progress` wanted? If so, it is told once in any case.
     void watch_progress(bool wanted);
     [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
+    /// No more messages are to be delivered, for now or at all.
+    [[nodiscard]] bool interrupted() const noexcept {
+        return paused_.load(std::memory_order_relaxed) || muted_.load(std::memory_order_relaxed);
+    }
     /// There was none for an event that was delivered: the life ends. Without the lock.
     void lack_memory();
 

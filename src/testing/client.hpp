@@ -143,6 +143,7 @@ private:
     bool run_commands();
     void carry_out(const Command& command);
     bool take_events();
+    bool take_message_in_a_row();
     void later();
     /// The user has taken everything.
     [[nodiscard]] bool at_rest() const { return !paused_ && !more_events_; }
@@ -171,6 +172,7 @@ private:
     ClientCore core_;
     EventJudge judge_;
     Event event_;
+    bool in_a_row_ = false;
 
     std::set<StreamId> used_ids_;
     std::set<StreamId> lookups_;

@@ -315,6 +315,74 @@ TEST(Handlers, ThatThrowBecomeErrorsAndTheConnectionGoesOn) {
     EXPECT_EQ(second.get_future().wait_for(bearable), std::future_status::ready);
 }
 
+/// Twenty messages that arrive together: what one handler does matters for the next one.
+void twenty(Peer& peer) {
+    if (!peer.upgrade()) return;
+    std::string all;
+    for (int i = 1; i <= 20; ++i) all += frame(1, std::to_string(i));
+    peer.send(all);
+    peer.hold();
+}
+
+TEST(Handlers, OfMessagesThatCameTogetherMayPauseTheirClient) {
+    ScriptedServer server(twenty);
+    Client client{short_config(server.url())};
+    std::string seen;
+    std::promise<void> paused;
+    std::promise<void> all;
+    static_cast<void>(client.on_message([&](MessageView message) {
+        seen += std::string(message.text()) + " ";
+        if (message.text() == "3" || message.text() == "4") client.pause();
+        if (message.text() == "3") paused.set_value();
+        if (message.text() == "20") all.set_value();
+    }));
+    ASSERT_FALSE(client.start());
+    ASSERT_EQ(paused.get_future().wait_for(bearable), std::future_status::ready);
+    EXPECT_TRUE(client.drain(1s) == std::error_code()) << "the loop has come round";
+    EXPECT_EQ(seen, "1 2 3 ");
+    auto done = all.get_future();
+    while (done.wait_for(1ms) != std::future_status::ready) client.resume();
+    EXPECT_EQ(seen, "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 ");
+}
+
+TEST(Handlers, OfMessagesThatCameTogetherMayThrow) {
+    ScriptedServer server(twenty);
+    Client client{short_config(server.url())};
+    int seen = 0;
+    int reported = 0;
+    std::promise<void> all;
+    static_cast<void>(client.on_message([&](MessageView message) {
+        ++seen;
+        if (message.text() == "20") all.set_value();
+        if (seen % 3 == 0) throw std::runtime_error("oh no");
+    }));
+    static_cast<void>(client.on_error([&](const Error& error, bool) { reported += error == Errc::handler_threw; }));
+    ASSERT_FALSE(client.start());
+    ASSERT_EQ(all.get_future().wait_for(bearable), std::future_status::ready);
+    EXPECT_EQ(client.stop(1s), std::error_code());
+    EXPECT_EQ(seen, 20);
+    EXPECT_EQ(reported, 6);
+}
+
+TEST(Handlers, OfMessagesThatCameTogetherMayDestroyTheirClient) {
+    ScriptedServer server(twenty);
+    std::atomic<int> seen = 0;
+    Loop loop;
+    auto client = std::make_unique<tern::Client>(loop, short_config(server.url()));
+    std::promise<void> gone;
+    static_cast<void>(client->on_message([&](MessageView message) {
+        ++seen;
+        if (message.text() != "5") return;
+        client.reset();
+        gone.set_value();
+    }));
+    ASSERT_FALSE(client->start());
+    ASSERT_EQ(gone.get_future().wait_for(bearable), std::future_status::ready);
+    tern::Client other(loop, short_config(server.url()));  // when it has a connection, the loop has come round
+    ASSERT_FALSE(other.connect());
+    EXPECT_EQ(seen, 5);
+}
+
 TEST(Ending, NoHandlerRunsAfterTheDestructor) {
     ScriptedServer server([](Peer& peer) {
         if (!peer.upgrade()) return;

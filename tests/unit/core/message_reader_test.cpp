@@ -42,6 +42,7 @@ struct Setup {
     Delivery delivery = Delivery::messages;
     std::size_t capacity = 4096;
     std::size_t limit = big_limit;
+    std::size_t at_once = 0;  ///< Messages that are asked for in a row; 0: events one by one.
 };
 
 /// A reader with its buffer, fed as a connection feeds it. Keeps a record of the events, with chunks put together to
@@ -51,7 +52,8 @@ public:
     explicit Feed(const Setup& setup)
         : memory_(new std::byte[setup.capacity]),
           in({memory_.get(), setup.capacity}),
-          reader(setup.delivery, setup.limit) {}
+          reader(setup.delivery, setup.limit),
+          row_(setup.at_once) {}
 
     /// Takes the bytes in as large pieces as the buffer has room for.
     void add(std::string_view bytes) {
@@ -90,6 +92,7 @@ public:
 private:
     void drain() {
         for (Event event;;) {
+            take_row();
             const MessageReader::Status status = reader.next(in, event);
             if (status == MessageReader::Status::need_input) break;
             ASSERT_TRUE(record.empty() || record.back() != "Close") << "nothing comes after a Close frame";
@@ -101,6 +104,23 @@ private:
             }
         }
         EXPECT_TRUE(in.empty() || !(failed || reader.closed())) << "what follows is to be discarded";
+    }
+
+    /// Messages in a row, of which every other time all but the first are put back.
+    void take_row() {
+        while (const std::size_t count = reader.next(in, row_)) {
+            std::span<const MessageView> messages(row_.data(), count);
+            if (std::exchange(puts_back_, !puts_back_)) {
+                reader.put_back(in, messages.subspan(1));
+                messages = messages.first(1);
+            }
+            for (const MessageView message : messages) {
+                Event event;
+                event.opcode = message.opcode;
+                event.bytes = message.bytes;
+                note(event);
+            }
+        }
     }
 
     void note(const Event& event) {
@@ -138,6 +158,8 @@ private:
         message_.reset();
     }
 
+    std::vector<MessageView> row_;
+    bool puts_back_ = false;
     std::optional<std::pair<unsigned, std::string>> message_;  ///< Of which chunks have come.
 };
 
@@ -189,11 +211,16 @@ void expect_record(const std::string& script, const std::vector<std::string>& re
             SCOPED_TRACE((delivery == Delivery::messages ? "messages, buffer " : "chunks, buffer ") +
                          std::to_string(capacity));
             const Setup setup{delivery, capacity, limit};
+            Setup in_rows = setup;
+            in_rows.at_once = 3;
             expect(outcome_of(setup, {script}), "whole");
+            expect(outcome_of(in_rows, {script}), "whole, in rows");
             expect(outcome_bytewise(setup, script), "byte by byte");
             for (const std::size_t at : split_positions(script.size())) {
                 const std::string_view all = script;
                 expect(outcome_of(setup, {all.substr(0, at), all.substr(at)}), "split at " + std::to_string(at));
+                expect(outcome_of(in_rows, {all.substr(0, at), all.substr(at)}),
+                       "in rows, split at " + std::to_string(at));
             }
             if (torn) continue;
             Outcome trailed = outcome_of(setup, {script + frame(wire::binary, "trailing")});
@@ -333,6 +360,36 @@ TEST(MessageReaderTest, ChunksStayInTheBuffer) {
     feed.add(frame(wire::binary, text_of(1000)));
     ASSERT_GT(feed.events.size(), 3u);
     for (const Event& event : feed.events) EXPECT_TRUE(feed.refers_into_buffer(event.bytes));
+}
+
+TEST(MessageReaderTest, MessagesInARow) {
+    std::string script;
+    for (std::size_t i = 0; i < 5; ++i) script += frame(i % 2 == 0 ? wire::binary : wire::text, std::string(i, 'x'));
+    script += frame(wire::binary, std::string(200, 'y')) + frame(wire::ping, "") + frame(wire::binary, "behind");
+    Feed feed({});
+    std::memcpy(feed.in.writable().data(), script.data(), script.size());
+    feed.in.commit(script.size());
+    std::array<MessageView, 8> row;
+    ASSERT_EQ(feed.reader.next(feed.in, row), 6u) << "the ping ends it";
+    for (std::size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(row[i].text(), std::string(i, 'x')) << "all of them stay";
+        EXPECT_EQ(row[i].is_text(), i % 2 != 0);
+    }
+    EXPECT_EQ(row[5].text(), std::string(200, 'y'));
+    EXPECT_EQ(feed.reader.messages(), 6u);
+
+    feed.reader.put_back(feed.in, std::span(row).subspan(5, 1));
+    EXPECT_EQ(feed.reader.messages(), 5u);
+    Event event;
+    ASSERT_EQ(feed.reader.next(feed.in, event), MessageReader::Status::event);
+    EXPECT_EQ(as_text(event.bytes), std::string(200, 'y')) << "put back, and taken as an event";
+    EXPECT_EQ(feed.reader.next(feed.in, row), 0u) << "not over the head of the ping";
+    ASSERT_EQ(feed.reader.next(feed.in, event), MessageReader::Status::event);
+    EXPECT_EQ(event.kind, Event::Kind::ping);
+    ASSERT_EQ(feed.reader.next(feed.in, std::span(row).first(1)), 1u);
+    EXPECT_EQ(row[0].text(), "behind");
+    EXPECT_EQ(feed.reader.next(feed.in, row), 0u);
+    EXPECT_TRUE(feed.in.empty());
 }
 
 TEST(MessageReaderTest, AMessageStaysUntilTheNextIsAskedFor) {

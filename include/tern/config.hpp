@@ -348,7 +348,9 @@ struct Config {
     /// Refuse to send text that is not UTF-8. Switch it off only for text that is known to be valid.
     bool check_outgoing_text = true;
 
-    /// Bytes read from the network at once. Frames that fit are delivered without being copied. 4 KiB to 16 MiB.
+    /// Bytes read from the network at once; four times as many while more has arrived than that, by clients that borrow
+    /// their buffers (all but a core without a `BufferPool` or with `limits.max_memory`). Frames that fit are delivered
+    /// without being copied, and what is still to come of larger ones is read to its place. 4 KiB to 16 MiB.
     std::size_t receive_buffer = 64u << 10u;
 
     Timeouts timeouts;

@@ -20,6 +20,11 @@ constexpr std::size_t record_payload = 16u << 10u;
 /// What a layer of TLS takes beside its input buffer: the library's object (OpenSSL 3: about 23 KiB, and two records
 /// while it works), and, where there is a ceiling, what was encrypted at once, on its way out and being sent.
 constexpr std::size_t tls_memory = (64u << 10u) + 2 * (72u << 10u);
+/// While reads fill the receive buffer, the next one is so many times as large: fewer calls, and fewer
+/// acknowledgements, each of which lets the peer's kernel go on sending on this side's time (docs/performance.md).
+constexpr std::size_t flood_factor = 4;
+/// The beginning of a message leaves a buffer that others may want meanwhile, if it is so small a part of it.
+constexpr std::size_t small_part = 16;
 
 bool is_socks(const ProxyUrl& proxy) {
     return proxy.kind == ProxyUrl::Kind::socks5 || proxy.kind == ProxyUrl::Kind::socks5h;
@@ -208,6 +213,13 @@ bool Connection::has_last_words() const noexcept {
 
 std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::failed || !drained_ || end_) return {};
+    if (stage_ == Stage::session && layers_.empty() && rx_.empty()) {
+        const std::span<std::byte> space = session_->payload_space(config_.receive_buffer);
+        if (!space.empty()) {
+            rx_lent_ = true;
+            return space.first(std::min(space.size(), flood_factor * config_.receive_buffer));
+        }
+    }
     if (!hold_memory()) {
         if (stage_ == Stage::handshake) {
             fail(no_memory(phase()));
@@ -236,44 +248,72 @@ std::size_t Connection::layers_wanted() const noexcept {
 
 /// For what arrives, in every layer.
 bool Connection::hold_memory() {
-    if (rx_memory_.empty()) {
-        // Each layer may have held back a record that comes out together with what has arrived since.
-        const std::size_t reserve = layers_wanted() * tls::Engine::max_record;
-        rx_memory_ = Block::borrow(config_.receive_buffer + reserve, budget_);
-        if (rx_memory_.empty()) return false;
-        rx_ = Buffer(rx_memory_.span(), reserve);
-    }
-    return std::all_of(layers_.begin(), layers_.end(), [this](const auto& each) {
-        return each->hold_memory(config_.receive_buffer + tls::Engine::max_record, budget_);
-    });
+    return hold_receive_buffer() && std::all_of(layers_.begin(), layers_.end(), [this](const auto& each) {
+               return each->hold_memory(config_.receive_buffer + tls::Engine::max_record, budget_);
+           });
+}
+
+bool Connection::hold_receive_buffer() {
+    // Each layer may have held back a record that comes out together with what has arrived since.
+    const std::size_t reserve = layers_wanted() * tls::Engine::max_record;
+    const std::size_t usual = config_.receive_buffer + reserve;
+    const std::size_t wanted = flooded_ && layers_.empty() && borrows() ? flood_factor * usual : usual;
+    if (rx_memory_.size() >= wanted) return true;
+    Block memory = Block::borrow(wanted, budget_);
+    if (memory.empty()) return rx_memory_.size() >= usual;
+    move_rx(std::move(memory), reserve);
+    return true;
+}
+
+void Connection::move_rx(Block memory, std::size_t reserve) noexcept {
+    Buffer to(memory.span(), reserve);
+    if (!rx_.empty()) std::memcpy(to.writable().data(), rx_.readable().data(), rx_.size());
+    to.commit(rx_.size());
+    rx_ = to;
+    rx_memory_ = std::move(memory);
 }
 
 /// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take
-/// it away (`limits.max_memory`).
+/// it away (`limits.max_memory`). A small beginning of a message waits for the rest in memory of its own size.
 void Connection::release_memory() noexcept {
-    if (budget_ == nullptr || budget_->pool() == nullptr || rx_lent_ || !drained_ || stage_ == Stage::failed) return;
-    if (budget_->limited()) return;
+    if (!borrows() || rx_lent_ || !drained_ || stage_ == Stage::failed) return;
     for (const auto& layer : layers_) layer->release_memory();
-    if (!rx_.empty()) return;
-    rx_memory_.release();
-    rx_ = Buffer();
+    if (rx_.empty()) {
+        rx_memory_.release();
+        rx_ = Buffer();
+    } else if (rx_.size() <= rx_memory_.size() / small_part) {
+        Block rest = Block::allocate(rx_.size(), budget_);
+        if (!rest.empty()) move_rx(std::move(rest), 0);
+    }
 }
 
 void Connection::rx_commit(std::size_t n, TimePoint now) {
     rx_lent_ = false;
+    if (stage_ == Stage::session && session_->payload_lent()) return commit_payload(n, now);
     if (n == 0) return release_memory();
     const std::size_t before = rx_.size();
     (layers_.empty() ? rx_ : layers_.front()->in()).commit(n);
+    flooded_ = rx_.writable().empty() || (flooded_ && n > config_.receive_buffer);
     const TlsLayer::Status status = decrypt();
     if (stage_ == Stage::handshake) {
         advance(now);
-        if (stage_ == Stage::handshake) release_memory();
     } else if (stage_ == Stage::session) {
         session_->trace_received(rx_.readable().subspan(before));
         session_->on_received(now);
         drained_ = drained_ && rx_.empty();
     }
+    release_memory();
     if (status != TlsLayer::Status::need_input) on_tls_end(status, now);
+}
+
+/// What lies behind a large message is read as usual: all that is read into the buffer then has to be copied.
+void Connection::commit_payload(std::size_t n, TimePoint now) {
+    const Bytes bytes = session_->commit_payload(n);
+    flooded_ = false;
+    if (n == 0) return;
+    session_->trace_received(bytes);
+    session_->on_received(now);
+    drained_ = false;
 }
 
 /// Through all layers, as far as they are up. Never `ok`.
@@ -307,7 +347,7 @@ void Connection::on_tls_end(TlsLayer::Status status, TimePoint now) {
 }
 
 bool Connection::next(Event& event) {
-    if (stage_ != Stage::session) return false;
+    if (stage_ != Stage::session || drained_) return false;
     if (session_->next(rx_, event)) return true;
     drained_ = true;
     release_memory();

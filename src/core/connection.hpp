@@ -74,7 +74,7 @@ public:
     void trim() noexcept;
     [[nodiscard]] bool next(Event& event);
     [[nodiscard]] std::size_t next(std::span<MessageView> out) noexcept {
-        return stage_ == Stage::session ? session_->next(rx_, out) : 0;
+        return stage_ == Stage::session && !drained_ ? session_->next(rx_, out) : 0;
     }
     void put_back(std::span<const MessageView> messages) noexcept { session_->put_back(rx_, messages); }
     [[nodiscard]] std::size_t tx(std::span<Bytes> out);
@@ -119,7 +119,14 @@ private:
     void pass_outwards();
     [[nodiscard]] std::size_t layers_wanted() const noexcept;
     [[nodiscard]] bool hold_memory();
+    [[nodiscard]] bool hold_receive_buffer();
     void release_memory() noexcept;
+    void commit_payload(std::size_t n, TimePoint now);
+    void move_rx(Block memory, std::size_t reserve) noexcept;
+    /// Memory is only lent to those who need it now.
+    [[nodiscard]] bool borrows() const noexcept {
+        return budget_ != nullptr && budget_->pool() != nullptr && !budget_->limited();
+    }
 
     void trace_heads();
 
@@ -149,6 +156,7 @@ private:
     Buffer rx_;  ///< What came out of the last layer.
     bool drained_ = true;
     bool rx_lent_ = false;  ///< `rx_space` was asked for and not answered.
+    bool flooded_ = false;  ///< Reads fill what they are given.
     Rare<Error> end_;       ///< The stream has ended, but what came before has not been taken yet.
 
     struct Record {

@@ -73,7 +73,7 @@ MessageReader::Status MessageReader::read(Buffer& in, Event& event) {
 }
 
 void MessageReader::trim() noexcept {
-    if (std::exchange(assembly_used_, false) || assembled_ != 0) return;
+    if (std::exchange(assembly_used_, false) || assembled_ != 0 || direct_lent_) return;
     assembly_.release();
     if (inflation_ != nullptr && message_ == no_message && !chunk_lent_) inflation_->chunk.release();
 }
@@ -157,6 +157,7 @@ MessageReader::Step MessageReader::read_in_place(Buffer& in, Event& event) {
 
 MessageReader::Step MessageReader::read_payload(Buffer& in, Event& event) {
     if (compressed_) return read_compressed(in, event);
+    if (direct_ > 0) return take_direct(event);
     if (remaining_ > 0 && in.empty()) return Step::need_input;
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, in.size()));
     const Bytes bytes = in.readable().first(size);
@@ -195,7 +196,37 @@ MessageReader::Step MessageReader::append(Bytes bytes, Event& event) {
     const std::size_t needed = assembled_ + bytes.size();
     if (needed > assembly_.size() && !grow_assembly(needed)) return fail(no_memory());
     if (!bytes.empty()) std::memcpy(assembly_.data() + assembled_, bytes.data(), bytes.size());
-    assembled_ = needed;
+    return appended(bytes.size(), event);
+}
+
+std::span<std::byte> MessageReader::payload_space(std::size_t least) noexcept {
+    if (!in_payload_ || remaining_ < least || remaining_ == 0 || delivery_ != Delivery::messages) return {};
+    if (compressed_ || discarding_ || direct_ > 0) return {};
+    if (assembled_ == assembly_.size() && !grow_assembly(assembled_ + 1)) return {};
+    direct_lent_ = true;
+    const std::size_t room = assembly_.size() - assembled_;
+    return assembly_.span().subspan(assembled_, static_cast<std::size_t>(std::min<std::uint64_t>(remaining_, room)));
+}
+
+Bytes MessageReader::commit_payload(std::size_t n) noexcept {
+    direct_lent_ = false;
+    direct_ = n;
+    return Bytes(assembly_.span()).subspan(assembled_, n);
+}
+
+MessageReader::Step MessageReader::take_direct(Event& event) {
+    const std::size_t size = std::exchange(direct_, 0);
+    const bool last = frame_.fin && size == remaining_;
+    if (message_ == Opcode::text && !check_text({assembly_.data() + assembled_, size}, last)) {
+        return fail(Errc::text_not_utf8);
+    }
+    remaining_ -= size;
+    return appended(size, event);
+}
+
+/// So many bytes have come to those that are there.
+MessageReader::Step MessageReader::appended(std::size_t n, Event& event) {
+    assembled_ += n;
     assembly_used_ = true;
     if (remaining_ > 0) return Step::again;
 

@@ -59,6 +59,13 @@ public:
     /// The last ones that were just given are to come again. `in` is as it was left.
     void put_back(const Buffer& in, std::span<const MessageView> messages) noexcept;
 
+    /// Where the next bytes of a message may be written that has at least `least` still to come, which spares copying
+    /// them: if the buffer is empty, after `need_input`. Stays until `commit_payload`. Empty: they go into the buffer.
+    [[nodiscard]] std::span<std::byte> payload_space(std::size_t least) noexcept;
+    [[nodiscard]] bool payload_lent() const noexcept { return direct_lent_; }
+    /// So many bytes were written there; returns them.
+    Bytes commit_payload(std::size_t n) noexcept;
+
     /// Why it failed, and what exactly was wrong.
     [[nodiscard]] Errc error() const noexcept;
     [[nodiscard]] const std::string& error_detail() const noexcept;
@@ -129,6 +136,8 @@ private:
     Step read_payload(Buffer& in, Event& event);
     Step deliver_chunk(Bytes bytes, Event& event);
     Step append(Bytes bytes, Event& event);
+    Step take_direct(Event& event);
+    Step appended(std::size_t n, Event& event);
     Step read_compressed(Buffer& in, Event& event);
     Errc inflate(Bytes& in, bool last, std::span<std::byte>& out, bool& done);
     bool inflate_room(std::span<std::byte>& room);
@@ -158,6 +167,8 @@ private:
 
     Block assembly_;  ///< A message that does not fit into the buffer, or is fragmented.
     std::size_t assembled_ = 0;
+    std::size_t direct_ = 0;    ///< Bytes behind those that were written there and not looked at yet.
+    bool direct_lent_ = false;  ///< `payload_space` was asked for and not answered.
     bool assembly_lent_ = false;
     bool chunk_lent_ = false;  ///< The last event refers to that of `inflation_`.
     bool assembly_used_ = false;

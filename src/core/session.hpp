@@ -52,6 +52,11 @@ public:
     /// Several messages at once, see MessageReader.
     [[nodiscard]] std::size_t next(Buffer& in, std::span<MessageView> out) noexcept { return reader_.next(in, out); }
     void put_back(const Buffer& in, std::span<const MessageView> messages) noexcept { reader_.put_back(in, messages); }
+    [[nodiscard]] std::span<std::byte> payload_space(std::size_t least) noexcept {
+        return reader_.payload_space(least);
+    }
+    [[nodiscard]] bool payload_lent() const noexcept { return reader_.payload_lent(); }
+    Bytes commit_payload(std::size_t n) noexcept { return reader_.commit_payload(n); }
 
     // --- send half -------------------------------------------------------------------------------------------------
 

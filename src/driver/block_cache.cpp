@@ -6,8 +6,15 @@
 
 namespace tern::driver {
 
+namespace {
+
+/// A little more than a mebibyte, so that messages of that size do not get fresh memory from the system each time.
+constexpr std::size_t most_bytes = 20 * (64u << 10u);
+
+}  // namespace
+
 BlockCache::~BlockCache() {
-    for (std::size_t i = 0; i < count_; ++i) std::free(kept_[i].memory);
+    while (count_ > 0) drop_last();
 }
 
 std::byte* BlockCache::take(std::size_t size) noexcept {
@@ -19,6 +26,7 @@ std::byte* BlockCache::take(std::size_t size) noexcept {
             std::byte* memory = found->memory;
             std::move(found + 1, end, found);
             --count_;
+            bytes_ -= size;
             return memory;
         }
     }
@@ -26,16 +34,20 @@ std::byte* BlockCache::take(std::size_t size) noexcept {
 }
 
 void BlockCache::give(std::byte* memory, std::size_t size) noexcept {
-    Entry dropped;
-    {
-        const std::lock_guard lock(mutex_);
-        if (count_ == kept_.size()) dropped = kept_[--count_];
-        const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(count_);
-        std::move_backward(kept_.begin(), end, end + 1);
-        kept_[0] = {memory, size};
-        ++count_;
-    }
-    std::free(dropped.memory);
+    const std::lock_guard lock(mutex_);
+    while (count_ == kept_.size() || (count_ > 0 && bytes_ + size > most_bytes)) drop_last();
+    const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(count_);
+    std::move_backward(kept_.begin(), end, end + 1);
+    kept_[0] = {memory, size};
+    ++count_;
+    bytes_ += size;
+}
+
+/// Under the lock, if anybody else knows of the object.
+void BlockCache::drop_last() noexcept {
+    --count_;
+    bytes_ -= kept_[count_].size;
+    std::free(kept_[count_].memory);
 }
 
 }  // namespace tern::driver

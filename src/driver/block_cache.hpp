@@ -27,10 +27,12 @@ private:
     };
 
     std::mutex mutex_;
-    /// The one that was given back last comes first. Together a little more than a mebibyte at most, so that messages
-    /// of that size do not get fresh memory from the system each time.
+    void drop_last() noexcept;
+
+    /// The one that was given back last comes first.
     std::array<Entry, 20> kept_;
     std::size_t count_ = 0;
+    std::size_t bytes_ = 0;  ///< Of all of them.
 };
 
 }  // namespace tern::driver

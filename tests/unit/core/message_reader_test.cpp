@@ -43,6 +43,7 @@ struct Setup {
     std::size_t capacity = 4096;
     std::size_t limit = big_limit;
     std::size_t at_once = 0;  ///< Messages that are asked for in a row; 0: events one by one.
+    std::size_t direct = 0;   ///< Payloads of which so much is to come are written to their place; 0: never.
 };
 
 /// A reader with its buffer, fed as a connection feeds it. Keeps a record of the events, with chunks put together to
@@ -53,11 +54,13 @@ public:
         : memory_(new std::byte[setup.capacity]),
           in({memory_.get(), setup.capacity}),
           reader(setup.delivery, setup.limit),
-          row_(setup.at_once) {}
+          row_(setup.at_once),
+          direct_(setup.direct) {}
 
     /// Takes the bytes in as large pieces as the buffer has room for.
     void add(std::string_view bytes) {
         while (!bytes.empty()) {
+            if (direct_ != 0 && in.empty() && add_to_payload(bytes)) continue;
             if (in.writable().size() < in.capacity() / 2) in.compact();
             const std::size_t size = std::min(bytes.size(), in.writable().size());
             ASSERT_GT(size, 0u) << "the reader makes no progress";
@@ -90,6 +93,19 @@ public:
     bool failed = false;
 
 private:
+    bool add_to_payload(std::string_view& bytes) {
+        const std::span<std::byte> space = reader.payload_space(direct_);
+        if (space.empty()) return false;
+        EXPECT_FALSE(refers_into_buffer(space));
+        EXPECT_TRUE(reader.payload_lent());
+        const std::size_t size = std::min(space.size(), bytes.size());
+        std::memcpy(space.data(), bytes.data(), size);
+        EXPECT_EQ(as_text(reader.commit_payload(size)), bytes.substr(0, size));
+        bytes.remove_prefix(size);
+        drain();
+        return true;
+    }
+
     void drain() {
         for (Event event;;) {
             take_row();
@@ -160,6 +176,7 @@ private:
 
     std::vector<MessageView> row_;
     bool puts_back_ = false;
+    std::size_t direct_;
     std::optional<std::pair<unsigned, std::string>> message_;  ///< Of which chunks have come.
 };
 
@@ -215,6 +232,10 @@ void expect_record(const std::string& script, const std::vector<std::string>& re
             in_rows.at_once = 3;
             expect(outcome_of(setup, {script}), "whole");
             expect(outcome_of(in_rows, {script}), "whole, in rows");
+            Setup directly = setup;
+            directly.direct = 1;
+            expect(outcome_of(directly, {script}), "whole, payloads to their place");
+            expect(outcome_bytewise(directly, script), "byte by byte, payloads to their place");
             expect(outcome_bytewise(setup, script), "byte by byte");
             for (const std::size_t at : split_positions(script.size())) {
                 const std::string_view all = script;
@@ -545,6 +566,18 @@ TEST(MessageReaderTest, TextFailsAtItsFirstImpossibleByteAcrossFragments) {
                                               fragment(wire::continuation, end),
                                           Errc::text_not_utf8);
         }
+    }
+}
+
+TEST(MessageReaderTest, TextThatIsWrittenToItsPlaceIsCheckedToo) {
+    const std::string good = text_of(1000);
+    for (const std::size_t at : {std::size_t{0}, std::size_t{500}, std::size_t{999}}) {
+        std::string bad = good;
+        bad[at] = '\xff';
+        Feed feed({.capacity = smallest_buffer, .direct = 1});
+        feed.add(frame(wire::text, good) + frame(wire::text, bad));
+        EXPECT_EQ(feed.record.size(), 1u);
+        EXPECT_EQ(feed.end(), "text_not_utf8");
     }
 }
 

@@ -17,6 +17,7 @@
 #include <asio/query.hpp>
 
 #include "executor_engine.hpp"
+#include "inbox.hpp"
 #include "runner.hpp"
 
 namespace tern {
@@ -144,7 +145,6 @@ private:
     void throwing(const Action& action) noexcept;
     void take_in(MessageView view);
     [[nodiscard]] bool has_room() const;
-    Message take_message(bool& has_room_again);
     void go_on();
 
     const asio::any_io_executor executor_;
@@ -163,8 +163,7 @@ private:
     OperationPtr connecting_;
     bool connect_cancelled_ = false;
     std::list<Waiting> receiving_;
-    std::list<Message> inbox_;
-    std::size_t inbox_bytes_ = 0;
+    driver::Inbox inbox_;
     std::list<WaitingSend> sending_;
     std::list<Waiting> draining_;
     std::list<Waiting> closing_;
@@ -216,7 +215,7 @@ void AsyncClient::Impl::connect(OperationPtr operation) {
 
 void AsyncClient::Impl::receive(OperationPtr operation) {
     Message message;
-    bool has_room_again = false;
+    bool refill = false;
     {
         const std::lock_guard lock(mutex_);
         Completions completions;
@@ -232,33 +231,25 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
             }
             return;
         }
-        message = take_message(has_room_again);
+        try {
+            message = inbox_.pop(config().receive_buffer / 2, refill);
+        } catch (const std::bad_alloc&) {
+            return completions.add(std::move(operation), make_error_code(Errc::out_of_memory));
+        }
     }
     operation.release()->complete({}, std::move(message));
-    if (has_room_again) wake();
+    if (refill) wake();
 }
 
 std::optional<Message> AsyncClient::Impl::try_receive() {
     std::optional<Message> message;
-    bool has_room_again = false;
+    bool refill = false;
     {
         const std::lock_guard lock(mutex_);
         if (inbox_.empty()) return message;
-        message = take_message(has_room_again);
+        message = inbox_.pop(config().receive_buffer / 2, refill);
     }
-    if (has_room_again) wake();
-    return message;
-}
-
-/// Under the lock.
-Message AsyncClient::Impl::take_message(bool& has_room_again) {
-    Message message = std::move(inbox_.front());
-    inbox_.pop_front();
-    const std::size_t before = inbox_bytes_;
-    inbox_bytes_ -= message.data.size() + sizeof(Message);
-    // Not for each message: a full inbox is filled up again when half of it is gone.
-    const std::size_t half = config().receive_buffer / 2;
-    has_room_again = before >= half && inbox_bytes_ < half;
+    if (refill) wake();
     return message;
 }
 
@@ -390,7 +381,6 @@ void AsyncClient::Impl::on_start(StartMode mode) {
     ending_ = Error();
     closed_well_ = false;
     inbox_.clear();
-    inbox_bytes_ = 0;
 }
 
 void AsyncClient::Impl::on_idle() {
@@ -476,11 +466,10 @@ void AsyncClient::Impl::throwing(const Action& action) noexcept {
 
 /// For the operation that waits for it, or for the next one. Under the lock: to complete an operation is to post it.
 void AsyncClient::Impl::take_in(MessageView view) {
-    Message message{view.opcode, std::string(view.text())};
     if (receiving_.empty()) {
-        inbox_bytes_ += message.data.size() + sizeof(Message);  // an empty message takes memory too
-        inbox_.push_back(std::move(message));
+        inbox_.push(view);
     } else {
+        Message message{view.opcode, std::string(view.text())};
         OperationPtr operation = std::move(receiving_.front().operation);
         receiving_.pop_front();
         operation.release()->complete({}, std::move(message));
@@ -488,7 +477,7 @@ void AsyncClient::Impl::take_in(MessageView view) {
 }
 
 /// Under the lock.
-bool AsyncClient::Impl::has_room() const { return !receiving_.empty() || inbox_bytes_ < config().receive_buffer; }
+bool AsyncClient::Impl::has_room() const { return !receiving_.empty() || inbox_.bytes() < config().receive_buffer; }
 
 void AsyncClient::Impl::note(const Event& event) {
     Completions completions;

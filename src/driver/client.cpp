@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <list>
 #include <mutex>
 #include <new>
 
+#include "inbox.hpp"
 #include "loop.hpp"
 #include "runner.hpp"
 #include "thread_engine.hpp"
@@ -124,9 +124,8 @@ private:
     std::unique_ptr<Error> ending_details_;  ///< All that is known of that, unless there was no memory for it.
     /// Messages are kept for `receive`. The loop reads it without the lock, perhaps between two lives.
     std::atomic<bool> keeping_ = false;
-    std::list<Message> inbox_;
-    /// The loop reads it without the lock: who makes room wakes it afterwards.
-    std::atomic<std::size_t> inbox_bytes_ = 0;
+    /// The loop reads how full it is without the lock: who makes room wakes it afterwards.
+    driver::Inbox inbox_;
 };
 
 // --- life ----------------------------------------------------------------------------------------------------------
@@ -142,7 +141,6 @@ void Client::Impl::on_start(StartMode mode) {
     ending_details_.reset();
     keeping_ = !handled && config().delivery == Delivery::messages;
     inbox_.clear();
-    inbox_bytes_ = 0;
 }
 
 void Client::Impl::on_idle() {
@@ -315,33 +313,26 @@ void Client::Impl::report_exception(const char* what) noexcept {
 
 // --- receiving without handlers ------------------------------------------------------------------------------------
 
-bool Client::Impl::ready_for_event() {
-    return !keeping_ || inbox_bytes_.load(std::memory_order_relaxed) < config().receive_buffer;
-}
+bool Client::Impl::ready_for_event() { return !keeping_ || inbox_.bytes() < config().receive_buffer; }
 
 /// As many as there is room for, but at least one. How many?
 std::size_t Client::Impl::keep(std::span<const MessageView> messages) noexcept {
-    std::list<Message> kept;
-    std::size_t bytes = 0;
+    driver::Inbox kept;
+    std::size_t done = 0;
     bool enough_memory = true;
-    const std::size_t before = inbox_bytes_.load(std::memory_order_relaxed);  // at most that many are there
+    const std::size_t before = inbox_.bytes();  // it only becomes less
     try {
-        do {
-            const MessageView message = messages[kept.size()];
-            kept.push_back({message.opcode, std::string(message.text())});
-            bytes += message.bytes.size() + sizeof(Message);  // an empty message takes memory too
-        } while (kept.size() < messages.size() && before + bytes < config().receive_buffer && !interrupted());
+        do kept.push(messages[done++]);
+        while (done < messages.size() && before + kept.bytes() < config().receive_buffer && !interrupted());
     } catch (const std::bad_alloc&) {
         enough_memory = false;
     }
-    const std::size_t count = kept.size();
     {
         const std::lock_guard lock(mutex_);
-        inbox_.splice(inbox_.end(), kept);
-        inbox_bytes_ += bytes;
+        inbox_.append(kept);
         changed_.notify_all();
     }
-    if (enough_memory) return count;
+    if (enough_memory) return done;
     lack_memory();  // rather than going on without the message
     return messages.size();
 }
@@ -354,21 +345,20 @@ Result<Message> Client::Impl::receive(std::chrono::milliseconds limit) {
     }
     if (on_message || (started_ && !keeping_)) return Error(Errc::handlers_in_use);
     const auto changed = [this] { return !inbox_.empty() || !started_; };
-    if (!changed_.wait_until(lock, Clock::now() + driver::bounded(limit), changed)) {
+    if (!changed() && !changed_.wait_until(lock, Clock::now() + driver::bounded(limit), changed)) {
         return Error(Errc::call_timeout, Phase::open,
                      "no message came within " + std::to_string(limit.count()) + " ms");
     }
     if (inbox_.empty()) return ending_ ? ending() : Error(Errc::not_connected);
-    Message message = std::move(inbox_.front());
-    inbox_.pop_front();
-    const std::size_t before = inbox_bytes_;
-    inbox_bytes_ -= message.data.size() + sizeof(Message);
-    // Not for each message: a full inbox is filled up again when half of it is gone.
-    const std::size_t half = config().receive_buffer / 2;
-    const bool has_room_again = before >= half && inbox_bytes_ < half;
-    lock.unlock();
-    if (has_room_again) wake();
-    return message;
+    try {
+        bool refill = false;
+        Message message = inbox_.pop(config().receive_buffer / 2, refill);
+        lock.unlock();
+        if (refill) wake();
+        return message;
+    } catch (const std::bad_alloc&) {
+        return Error(Errc::out_of_memory);
+    }
 }
 
 // --- the public face -----------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ struct SendOptions {
     /// `ClientCore` never waits.
     std::chrono::milliseconds wait{0};
     /// More messages follow at once: this one is not written by itself, but together with the next that is sent without
-    /// `more`, or when 64 KiB have come together. The last has to be sent without; `ping`, `close` and `drain` send
+    /// `more`, or when 60 KiB have come together. The last has to be sent without; `ping`, `close` and `drain` send
     /// what waits too. Inside a handler messages are gathered in any case, and `ClientCore` never writes.
     bool more = false;
 };

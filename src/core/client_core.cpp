@@ -144,7 +144,9 @@ Error check_config(const Config& config, Crypto& crypto, bool prepared, std::vec
 class ClientCore::Impl {
 public:
     Impl(std::shared_ptr<const Config> config, Crypto& crypto, BufferPool* pool)
-        : config_(std::move(config)), common_(*config_, crypto, pool) {}
+        : config_(std::move(config)),
+          common_(*config_, crypto, pool),
+          keeps_(waits() && config_->offline_queue.resend) {}
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
     ~Impl() { drop_events(); }
@@ -160,6 +162,12 @@ public:
 
     void begin(Outgoing& outgoing);
     std::error_code finish(Outgoing& outgoing);
+    /// What most messages are: nothing waits, and nobody asks what becomes of it. It is not compressed. False: nothing
+    /// was done.
+    bool send_quickly(Opcode opcode, Bytes payload, const SendOptions& options) {
+        return link_ && !close_requested_ && backlog_ == nullptr && options.number == nullptr && !keeps_ &&
+               link_.session().send_quickly(opcode, payload, options);
+    }
     std::error_code ping(Bytes payload);
     std::error_code pong(Bytes payload);
     std::error_code close(CloseCode code, std::string_view reason);
@@ -192,6 +200,10 @@ public:
     /// The next call of the group `whole` ends the life.
     void lack_memory() noexcept {
         if (alive_) memory_.store(MemoryState::lacking, std::memory_order_relaxed);
+    }
+    /// No message of this connection is compressed, and there is nothing wrong.
+    [[nodiscard]] bool sends_plain() const noexcept {
+        return link_ && !link_.session().compresses() && !lacks_memory();
     }
     [[nodiscard]] bool lacks_memory() const noexcept {
         return memory_.load(std::memory_order_relaxed) == MemoryState::lacking;
@@ -253,8 +265,6 @@ private:
 
     Link* find(StreamId id) noexcept;
     [[nodiscard]] bool usable() const noexcept { return link_ && link_.session().open(); }
-    /// Messages outlive the connection that they were queued on.
-    [[nodiscard]] bool keeps() const noexcept { return waits() && config_->offline_queue.resend; }
     /// Messages may wait for a connection, however long it takes.
     [[nodiscard]] bool waits() const noexcept { return config_->offline_queue.max_bytes != 0; }
     /// Messages are accepted while there is no open connection.
@@ -262,7 +272,7 @@ private:
     /// The connection whose place was taken has messages left, which may yet have to go to its successor: until that is
     /// known, later ones wait, so that the order stays.
     [[nodiscard]] bool holds_back() const noexcept {
-        return keeps() && !close_requested_ && old_ && !old_.session().ended() && old_.session().any_unsent();
+        return keeps_ && !close_requested_ && old_ && !old_.session().ended() && old_.session().any_unsent();
     }
     void drop_waiting(const Error& error);
     std::error_code send_whole(Outgoing& outgoing);
@@ -278,6 +288,7 @@ private:
 
     std::shared_ptr<const Config> config_;
     core::Common common_;
+    const bool keeps_;  ///< Messages outlive the connection that they were queued on.
     /// Of the endpoints, from `load` to the first attempt. Later ones are rare enough to read them again.
     std::vector<core::Url> urls_;
     std::optional<core::Supervisor> supervisor_;
@@ -414,7 +425,7 @@ std::error_code ClientCore::Impl::set_reconnect_delays(milliseconds min, millise
 
 /// Numbers are given to messages that somebody follows: the user, or the backlog.
 std::uint64_t ClientCore::Impl::number_for(const SendOptions& options) noexcept {
-    return options.number != nullptr || keeps() ? last_number_ + 1 : 0;
+    return options.number != nullptr || keeps_ ? last_number_ + 1 : 0;
 }
 
 void ClientCore::Impl::begin(Outgoing& outgoing) {
@@ -429,22 +440,18 @@ std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
     if (!alive_) return Errc::not_connected;
     if (close_requested_) return Errc::already_closing;
     const SendOptions& options = outgoing.options();
-    // What most messages are: nothing waits, and nobody asks what becomes of it.
-    if (link_ && backlog_ == nullptr && options.number == nullptr && !keeps() &&
-        link_.session().send_quickly(outgoing)) {
-        return {};
-    }
+    if (!outgoing.compresses() && send_quickly(outgoing.opcode(), outgoing.payload(), options)) return {};
     if (!link_ || (!link_.session().open() && queues()) || (backlog_ != nullptr && backlog_->any_waiting()) ||
         holds_back()) {
         return enqueue(outgoing.opcode(), outgoing.payload(), options);
     }
     const std::uint64_t number = number_for(options);
-    if (keeps() && !keep_copy(outgoing.opcode(), outgoing.payload(), options, number)) {
+    if (keeps_ && !keep_copy(outgoing.opcode(), outgoing.payload(), options, number)) {
         link_.session().starve();
         return Errc::send_queue_full;
     }
     if (const std::error_code error = link_.session().send(outgoing, number)) {
-        if (keeps()) static_cast<void>(backlog_->on_sent(number));
+        if (keeps_) static_cast<void>(backlog_->on_sent(number));
         return error;
     }
     if (number == 0) return {};
@@ -1078,7 +1085,7 @@ void ClientCore::Impl::take_back(Link& link, const Error& error) {
     core::Session& session = link.session();
     link.connection->account_for_records();
     note_sent(session);
-    const bool resend = backlog_ != nullptr && keeps() && !close_requested_;
+    const bool resend = backlog_ != nullptr && keeps_ && !close_requested_;
     if (resend) backlog_->on_stream_ended(link.stream);
     while (const std::uint64_t number = session.take_unsent()) {
         if (resend && backlog_->holds(number)) continue;
@@ -1270,6 +1277,13 @@ std::error_code send_now(Impl& impl, Outgoing& outgoing) {
     return sending(impl, steps, out_of_memory);
 }
 
+/// Not inline, because most messages do not come here.
+template <class Impl>
+[[gnu::noinline]] std::error_code send_slowly(Impl& impl, Opcode opcode, Bytes payload, const SendOptions& options) {
+    Outgoing outgoing(opcode, payload, options);
+    return send_now(impl, outgoing);
+}
+
 }  // namespace
 
 ClientCore::ClientCore(Config config, Crypto& crypto)
@@ -1322,8 +1336,8 @@ std::error_code ClientCore::finish(Outgoing& outgoing) {
     return sending(*impl_, [&] { return impl_->finish(outgoing); }, out_of_memory);
 }
 std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
-    Outgoing outgoing(opcode, payload, options);
-    return send_now(*impl_, outgoing);
+    if (impl_->sends_plain() && impl_->send_quickly(opcode, payload, options)) return {};
+    return send_slowly(*impl_, opcode, payload, options);
 }
 std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, fin, options);

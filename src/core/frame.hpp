@@ -1,6 +1,7 @@
 // The frame header of RFC 6455 section 5.2, read as a client reads it and written as a client writes it.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -43,6 +44,23 @@ enum class FrameStatus : std::uint8_t { need_input, ready, failed };
 /// with RSV1.
 std::size_t write_frame_header(std::byte* out, Opcode opcode, bool fin, std::uint64_t length, MaskKey key,
                                bool compressed = false) noexcept;
+
+/// The longest payload whose length needs at most two further bytes.
+inline constexpr std::size_t max_short_payload = 0xffff;
+
+/// The same for a whole message of at most `max_short_payload` bytes, by one store of 8 bytes: behind a header of 6 the
+/// other two are to be overwritten.
+inline std::size_t write_short_header(std::byte* out, Opcode opcode, std::size_t length, MaskKey key) noexcept {
+    if constexpr (std::endian::native != std::endian::little) return write_frame_header(out, opcode, true, length, key);
+    const std::uint64_t masked = mask_detail::load<std::uint32_t>(key.data());
+    const std::uint64_t first = 0x8080u | static_cast<unsigned>(opcode);  // FIN and MASK
+    if (length <= 125) {
+        mask_detail::store(out, first | length << 8u | masked << 16u);
+        return 6;
+    }
+    mask_detail::store(out, first | 126u << 8u | length >> 8u << 16u | (length & 0xffu) << 24u | masked << 32u);
+    return 8;
+}
 
 /// The size of a whole frame that `write_frame_header` began at `frame`.
 [[nodiscard]] std::uint64_t written_frame_size(const std::byte* frame) noexcept;

@@ -103,8 +103,9 @@ inline void mask_blocks(std::byte* dst, const std::byte* src, std::size_t size, 
     store(dst + tail + width, d);
 }
 
-/// `dst` and `src` are disjoint or the same.
-inline void mask(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
+/// `dst` and `src` are disjoint or the same. The compiler finds it too long to be inline.
+[[gnu::always_inline]] inline void mask(std::byte* dst, const std::byte* src, std::size_t size,
+                                        std::uint32_t key) noexcept {
     if (size >= wide_from) return mask_wide.load(std::memory_order_relaxed)(dst, src, size, key);
     if (size > 32) return mask_blocks(dst, src, size, key);
     if (size >= 16) return mask_pair(dst, src, size, spread(key), spread(turned(key, size)));

@@ -36,7 +36,6 @@ std::error_code Outbox::push(Opcode opcode, Bytes payload, bool fin, std::size_t
             return error;
         }
     }
-    pushed_ += bulk_.size() - before;
     return {};
 }
 

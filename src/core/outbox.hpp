@@ -37,23 +37,24 @@ public:
                                        bool compressed = false);
     /// The same for a message in one frame, if it fits behind what is queued without further ado. False: nothing was
     /// done, and it is for `push`.
-    [[nodiscard]] bool push_quickly(Opcode opcode, Bytes payload) {
+    [[nodiscard, gnu::always_inline]] bool push_quickly(Opcode opcode, Bytes payload) {
         Segment* const segment = bulk_.back();
-        const std::size_t header = frame_header_size(payload.size());
-        if (segment == nullptr || segment->room() < header || segment->room() - header < payload.size() ||
-            bulk_.size() >= limit_ || limit_ - bulk_.size() < payload.size() + max_frame_header) {
+        const std::size_t most = payload.size() + max_frame_header;
+        if (segment == nullptr || payload.size() > max_short_payload || segment->room() < most ||
+            queued() + most > quick_limit_) {
             return false;
         }
         MaskKey key;
         if (!keys_.next(key)) return false;
         std::byte* const at = segment->data() + segment->end;
-        write_frame_header(at, opcode, true, payload.size(), key);
+        const std::size_t header = write_short_header(at, opcode, payload.size(), key);
         mask_copy(at + header, payload.data(), payload.size(), key, 0);
         segment->end += header + payload.size();
         bulk_.added(header + payload.size());
-        pushed_ += header + payload.size();
         return true;
     }
+    /// What `push_quickly` may fill the queue to; 0: it may do nothing. Never beyond the limit of all messages.
+    void set_quick_limit(std::size_t limit) noexcept { quick_limit_ = limit < limit_ ? limit : limit_; }
     /// Queues a ping or pong, which overtakes. Not when `close_final()`.
     [[nodiscard]] std::error_code push_control(Opcode opcode, Bytes payload);
 
@@ -81,7 +82,7 @@ public:
     [[nodiscard]] std::size_t control_queued() const noexcept { return control_.size(); }
     /// Bytes of messages that were ever queued, and that the kernel has got: when the second has reached what the first
     /// was behind a message, that message has left.
-    [[nodiscard]] std::uint64_t pushed() const noexcept { return pushed_; }
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return consumed_ + bulk_.size(); }
     [[nodiscard]] std::uint64_t consumed() const noexcept { return consumed_; }
     /// Gives back memory that is kept for the next message.
     void trim() noexcept {
@@ -171,8 +172,8 @@ private:
     Spares spares_;
     MaskKeys keys_;
     std::size_t limit_;
+    std::size_t quick_limit_ = 0;
     MemoryBudget* budget_;
-    std::uint64_t pushed_ = 0;
     std::uint64_t consumed_ = 0;
 
     std::size_t lent_bulk_ = 0;     ///< The loan begins with so many bytes of the bulk lane ...

@@ -41,6 +41,7 @@ Session::Session(const Config& config, Crypto& crypto, TimePoint now, const Comp
     // A ceiling that has no room even for this was checked to have none for a connection either.
     static_cast<void>(control_frames_.add(budget, max_control_memory));
     if (agreed.active) compressor_ = std::make_shared<Compressor>(agreed, config.compression, budget);
+    update_quick_limit();
 }
 
 // --- receive half --------------------------------------------------------------------------------------------------
@@ -96,22 +97,8 @@ void Session::begin(Outgoing& outgoing) {
     outgoing.compressor_ = compressor_;
 }
 
-bool Session::send_quickly(const Outgoing& outgoing) {
-    const Opcode opcode = outgoing.opcode_;
-    if (sending_ended_ || close_requested_ || part_open() || outgoing.is_part_ || outgoing.compressor_ != nullptr ||
-        config_.fragment_size != 0) {
-        return false;
-    }
-    if (opcode == Opcode::text) {
-        const bool checked = config_.check_outgoing_text && !outgoing.options_.trusted_utf8;
-        if (checked && !is_utf8(outgoing.payload_)) return false;
-    } else if (opcode != Opcode::binary) {
-        return false;
-    }
-    if (!outbox_.push_quickly(opcode, outgoing.payload_)) return false;
-    ++messages_sent_;
-    note_congestion();
-    return true;
+bool Session::is_good_text(Opcode opcode, Bytes payload, const SendOptions& options) const noexcept {
+    return opcode == Opcode::text && (!config_.check_outgoing_text || options.trusted_utf8 || is_utf8(payload));
 }
 
 std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
@@ -150,6 +137,7 @@ std::error_code Session::send(Outgoing& outgoing, std::uint64_t number) {
     if (outgoing.fin_) part_ = Opcode::continuation;
     part_checked_ = checked;
     part_text_ = text;
+    update_quick_limit();
     return {};
 }
 
@@ -169,7 +157,16 @@ std::error_code Session::push(Opcode opcode, Bytes payload, bool fin, std::uint6
 
 void Session::note_congestion() noexcept {
     const std::size_t high = config_.water_marks.high;
-    if (high != 0 && !congested_ && outbox_.queued() >= high) congested_ = became_congested_ = wants_writable_ = true;
+    if (high == 0 || congested_ || outbox_.queued() < high) return;
+    congested_ = became_congested_ = wants_writable_ = true;
+    update_quick_limit();
+}
+
+/// To be called when something changes of what it looks at. A message that reaches the high mark is not a quick one.
+void Session::update_quick_limit() noexcept {
+    const bool special = sending_ended_ || close_requested_ || part_open() || config_.fragment_size != 0;
+    const std::size_t high = config_.water_marks.high;
+    outbox_.set_quick_limit(special ? 0 : high == 0 || congested_ ? config_.limits.max_send_queue : high - 1);
 }
 
 std::uint64_t Session::take_sent() {
@@ -191,6 +188,7 @@ std::error_code Session::close(CloseCode code, std::string_view reason) {
     std::string body = close_body(code, reason);
     if (const std::error_code error = outbox_.push_close(as_bytes(body))) return error;
     close_requested_ = true;
+    update_quick_limit();
     close_body_ = std::move(body);
     sent_code_ = code;
     return {};
@@ -228,7 +226,7 @@ void Session::tx_consume(std::size_t n) {
     if (outbox_.queued() > config_.water_marks.low) {
         wants_writable_ = wants_writable_ || blocked_;
     } else {
-        congested_ = false;
+        if (std::exchange(congested_, false)) update_quick_limit();
         if (std::exchange(wants_writable_, false)) became_writable_ = true;
     }
     if (outbox_.queued() == 0) blocked_ = false;
@@ -311,6 +309,7 @@ std::error_code Session::queue_close(const std::string& body) {
 void Session::enter(State state, TimePoint deadline) noexcept {
     state_ = state;
     sending_ended_ = true;
+    update_quick_limit();
     // The closing handshake as a whole has one deadline; going from `closing` to `lasting` does not extend it.
     if (state == State::failing || !timers_.is_set(Timer::close)) timers_.set(Timer::close, deadline);
 }
@@ -367,6 +366,7 @@ void Session::end(Error&& error) {
     error_ = std::move(error);
     state_ = State::ended;
     sending_ended_ = true;
+    update_quick_limit();
     timers_.stop(Timer::close);
 }
 

@@ -64,8 +64,16 @@ public:
     void begin(Outgoing& outgoing);
     /// Sends what `begin` has begun; if that was on another connection, as it is. `number` as below.
     [[nodiscard]] std::error_code send(Outgoing& outgoing, std::uint64_t number);
-    /// The same, if it is a whole message with nothing special about it. False: nothing was done, and it is for `send`.
-    [[nodiscard]] bool send_quickly(const Outgoing& outgoing);
+    /// Sends a whole message as it is, if there is nothing special about it or the session. False: nothing was done,
+    /// and it is for `send`.
+    [[nodiscard, gnu::always_inline]] bool send_quickly(Opcode opcode, Bytes payload, const SendOptions& options) {
+        if (opcode != Opcode::binary && !is_good_text(opcode, payload, options)) return false;
+        if (!outbox_.push_quickly(opcode, payload)) return false;
+        ++messages_sent_;
+        return true;
+    }
+    /// A message may have to be compressed.
+    [[nodiscard]] bool compresses() const noexcept { return compressor_ != nullptr; }
     /// `number`: is to come back from `take_sent`; 0: need not.
     [[nodiscard]] std::error_code send(Opcode opcode, Bytes payload, const SendOptions& options,
                                        std::uint64_t number = 0);
@@ -162,7 +170,9 @@ private:
     [[nodiscard]] std::error_code control(Opcode opcode, Bytes payload);
     [[nodiscard]] std::error_code may_send() const noexcept;
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::uint64_t number, bool compressed);
+    [[nodiscard]] bool is_good_text(Opcode opcode, Bytes payload, const SendOptions& options) const noexcept;
     void note_congestion() noexcept;
+    void update_quick_limit() noexcept;
     [[nodiscard]] Error ending() const;
 
     void trace_sent(std::size_t n) noexcept;

@@ -20,8 +20,9 @@ namespace {
 
 /// Pieces offered to the kernel at once. They are at most 64 KiB each, so a control frame waits for 256 KiB at most.
 constexpr std::size_t max_pieces = 4;
-/// Messages sent inside a handler are gathered until it returns, unless so much has come together.
-constexpr std::size_t gather_limit = 64u << 10u;
+/// Messages sent inside a handler are gathered until it returns, unless so much has come together. The kernel makes
+/// packets of up to 64 KiB; with one message more, this should not be the beginning of a second.
+constexpr std::size_t gather_limit = 60u << 10u;
 /// Calls of the kernel, after which somebody else has to go on writing.
 constexpr int writes_at_once = 16;
 /// Messages cut before the first of them is delivered.
@@ -35,6 +36,11 @@ TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 bool is_final(const std::error_code& error) {
     return error && error != std::errc::operation_would_block && error != std::errc::resource_unavailable_try_again &&
            error != std::errc::interrupted;
+}
+
+/// Of a whole message: it will not be compressed.
+bool stays_plain(const Compression& config, Opcode opcode, Bytes payload, const SendOptions& options) {
+    return !config.enabled || !Outgoing(opcode, payload, options).may_be_compressed(config);
 }
 
 Error connect_error(const std::error_code& error) {
@@ -60,7 +66,10 @@ Error stream_error(const std::error_code& error) {
 }  // namespace
 
 Runner::Runner(std::shared_ptr<Engine> engine, std::shared_ptr<const Config> config)
-    : config_(std::move(config)), engine_(std::move(engine)), core_(config_, default_crypto(), engine_->buffers()) {
+    : config_(std::move(config)),
+      engine_(std::move(engine)),
+      mutex_(*engine_),
+      core_(config_, default_crypto(), engine_->buffers()) {
     engine_->count_runner(1);
 }
 
@@ -104,6 +113,30 @@ Error Runner::begin(StartMode mode) {
 }
 
 std::error_code Runner::send(Opcode opcode, Bytes payload, const SendOptions& options) {
+    if (stays_plain(config_->compression, opcode, payload, options)) {
+        // Mostly there is room, too. Only the loop's thread changes `in_handler_`.
+        const bool in_handler = engine_->on_thread() && in_handler_;
+        std::error_code error;
+        if (in_handler) {
+            const LoopLock lock(mutex_);
+            error = core_.send(opcode, payload, options);
+            // The loop looks after the core behind the handler.
+            if (!error && core_.send_queued() < gather_limit) return error;
+        }
+        if (!error) {
+            Lock lock(mutex_);
+            if (!in_handler) error = core_.send(opcode, payload, options);
+            if (!error) {
+                flush_and_settle(lock, options.more);
+                return error;
+            }
+        }
+    }
+    return send_slowly(opcode, payload, options);
+}
+
+/// Not inline, because most messages do not come here.
+[[gnu::noinline]] std::error_code Runner::send_slowly(Opcode opcode, Bytes payload, const SendOptions& options) {
     Outgoing outgoing(opcode, payload, options);
     return send(outgoing);
 }

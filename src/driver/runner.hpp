@@ -1,10 +1,10 @@
 // The driver: it owns sockets, clock and lock, and does what ClientCore says. All of the protocol is in the core.
 //
 // The lock guards the core's calls of the groups `whole` and `send` and the sockets. Events are taken and delivered
-// without it, by the loop's thread alone. Other threads send under the lock, and leave everything else to the loop.
-// Whoever writes gives the lock away meanwhile, so that others can send: their messages leave with its next write. What
-// moves or ends a connection waits until nobody writes (`whole`).
-// Compressing a message takes no lock, and one thread at a time does it.
+// without it, by the loop's thread alone. What a handler sends costs no atomic operation (LoopMutex). Other threads
+// send under the lock, and leave everything else to the loop. Whoever writes gives the lock away meanwhile, so that
+// others can send: their messages leave with its next write. What moves or ends a connection waits until nobody writes
+// (`whole`). Compressing a message takes no lock, and one thread at a time does it.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +24,7 @@
 #include "descriptor.hpp"
 #include "engine.hpp"
 #include "lookup_pool.hpp"
+#include "loop_mutex.hpp"
 #include "wait_list.hpp"
 
 namespace tern::driver {
@@ -115,7 +116,8 @@ protected:
 
 private:
     friend class Engine;
-    using Lock = std::unique_lock<std::mutex>;
+    using Mutex = LoopMutex<Engine>;
+    using Lock = std::unique_lock<Mutex>;
 
     struct Stream {
         Stream(StreamId number, Descriptor descriptor) noexcept : id(number), socket(std::move(descriptor)) {}
@@ -144,6 +146,7 @@ private:
     /// What a read got: `nothing` has happened, or something; there may be `more`.
     enum class Got : std::uint8_t { nothing, something, more };
 
+    std::error_code send_slowly(Opcode opcode, Bytes payload, const SendOptions& options);
     std::error_code send(Outgoing& outgoing);
     std::error_code try_to_send(Outgoing& outgoing, Lock& lock, std::size_t& size);
     void pump();
@@ -186,7 +189,7 @@ private:
     std::size_t place_ = 0;               ///< In the engine's list of lives.
     std::size_t deadline_ = no_deadline;  ///< Its place among the engine's deadlines.
 
-    mutable std::mutex mutex_;
+    mutable Mutex mutex_;
     bool writing_ = false;  ///< A thread gives the kernel what `tx` has lent, without the lock.
     int want_whole_ = 0;    ///< Threads that wait until nobody does.
     WaitList written_;

@@ -8,6 +8,8 @@
 
 #include <tern/message.hpp>
 
+#include "loop_mutex.hpp"
+
 namespace tern::driver {
 
 /// Everything under the one lock of whoever owns it.
@@ -19,15 +21,19 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
     /// Until the condition holds, which is looked at now and after each `notify_all`. False: not until `deadline`.
-    template <class Condition>
-    [[nodiscard]] bool wait_until(std::unique_lock<std::mutex>& lock, TimePoint deadline, const Condition& condition) {
+    template <class Mutex, class Condition>
+    [[nodiscard]] bool wait_until(std::unique_lock<Mutex>& lock, TimePoint deadline, const Condition& condition) {
         const Waiter waiter(*this);
-        return waiter.notified.wait_until(lock, deadline, condition);
+        return with_plain(lock, condition, [&](std::unique_lock<std::mutex>& plain, const auto& checked) {
+            return waiter.notified.wait_until(plain, deadline, checked);
+        });
     }
-    template <class Condition>
-    void wait(std::unique_lock<std::mutex>& lock, const Condition& condition) {
+    template <class Mutex, class Condition>
+    void wait(std::unique_lock<Mutex>& lock, const Condition& condition) {
         const Waiter waiter(*this);
-        waiter.notified.wait(lock, condition);
+        with_plain(lock, condition, [&](std::unique_lock<std::mutex>& plain, const auto& checked) {
+            waiter.notified.wait(plain, checked);
+        });
     }
     void notify_all() noexcept {
         for (const Waiter* each = first_; each != nullptr; each = each->next) each->notified.notify_all();

@@ -169,7 +169,7 @@ TEST_P(Allocation, SendingMessagesAllocatesNothing) {
         for (int i = 0; i < 3; ++i) ASSERT_FALSE(open.core().send(Opcode::text, as_bytes(payload)));
         static_cast<void>(open.transmit());
     };
-    for (int i = 0; i < 50; ++i) burst();  // masking keys are drawn more at a time when more are used
+    for (int i = 0; i < 400; ++i) burst();  // masking keys are drawn more at a time when more are used
     const std::size_t before = allocations;
     // 200 bursts draw masking keys from the generator a few times too; OpenSSL's own memory is not counted.
     for (int i = 0; i < 200; ++i) burst();

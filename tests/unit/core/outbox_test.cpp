@@ -155,13 +155,61 @@ TEST(OutboxTest, EveryFrameHasItsOwnKey) {
     EXPECT_EQ(keys.size(), read.frames.size());
 }
 
+TEST(OutboxTest, QuickFramesAreTheSame) {
+    Link link;
+    link.outbox.set_quick_limit(plenty);
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::text, as_bytes("no memory yet")));
+    Lines expected;
+    for (const std::size_t size : {0u, 1u, 3u, 5u, 17u, 40u, 65u, 125u, 126u, 127u, 1000u, 4000u, 20'000u}) {
+        const std::string payload = random_text(size);
+        // The first segment is a small one. The second has room behind this.
+        const std::string before = random_text(4'090);
+        for (int i = 0; i < 2; ++i) ASSERT_FALSE(link.outbox.push(Opcode::text, as_bytes(before), true));
+        ASSERT_TRUE(link.outbox.push_quickly(Opcode::binary, as_bytes(payload))) << size;
+        EXPECT_EQ(link.outbox.queued(), 2 * size_on_wire(before.size()) + size_on_wire(size));
+        EXPECT_EQ(link.outbox.pushed(), link.outbox.consumed() + link.outbox.queued());
+        expected.insert(expected.end(), 2, "text " + wire::shown(before));
+        expected.push_back("binary " + wire::shown(payload));
+        link.drain();
+    }
+    EXPECT_EQ(link.shown(), expected);
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::binary, as_bytes(random_text(70'000))));
+}
+
+TEST(OutboxTest, QuickFramesFillTheSegment) {
+    Link link;
+    link.outbox.set_quick_limit(plenty);
+    ASSERT_FALSE(link.outbox.push(Opcode::text, as_bytes("x"), true));
+    Lines expected = {R"(text "x")"};
+    while (link.outbox.push_quickly(Opcode::text, as_bytes("quick"))) expected.emplace_back(R"(text "quick")");
+    EXPECT_GT(link.outbox.queued(), 4'000u);
+    EXPECT_LE(link.outbox.queued(), 4'096u);
+    link.drain();
+    EXPECT_EQ(link.shown(), expected);
+}
+
+/// What waits in the other lane counts too.
+TEST(OutboxTest, QuickFramesKeepTheLimit) {
+    Link link(50);
+    ASSERT_FALSE(link.outbox.push(Opcode::text, as_bytes("x"), true));
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::text, as_bytes("x"))) << "nobody has allowed it";
+    link.outbox.set_quick_limit(plenty);
+    ASSERT_FALSE(link.outbox.push_control(Opcode::ping, as_bytes("ping")));
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::text, as_bytes("12345678901234567890")));
+    EXPECT_TRUE(link.outbox.push_quickly(Opcode::text, as_bytes("1234567890123456789")));
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::text, as_bytes("")));
+    link.outbox.set_quick_limit(0);
+    link.drain();
+    EXPECT_FALSE(link.outbox.push_quickly(Opcode::text, as_bytes("")));
+}
+
 TEST(OutboxTest, WhoSendsOneFrameDrawsOneKey) {
     Link link;
     ASSERT_FALSE(link.outbox.push_close(as_bytes("")));
     EXPECT_EQ(link.crypto.drawn, 4u);
     Link busy;
     for (int i = 0; i < 300; ++i) ASSERT_FALSE(busy.outbox.push_control(Opcode::ping, as_bytes("")));
-    EXPECT_LT(busy.crypto.drawn, 300u * 4 + 512) << "the next keys, and no more";
+    EXPECT_LT(busy.crypto.drawn, 2 * 300u * 4) << "as many more as were needed, and not more";
 }
 
 TEST(OutboxTest, FragmentSizes) {

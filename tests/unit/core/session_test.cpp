@@ -1152,6 +1152,53 @@ TEST(SessionTest, CongestionWantsToBeTold) {
     EXPECT_FALSE(bench.session.take_congested());
 }
 
+/// One that was sent as usual makes room for those behind it.
+TEST(SessionTest, MessagesWithNothingSpecialAboutThemAreQuick) {
+    const auto quick = [](Bench& bench, Opcode opcode = Opcode::binary, std::string_view payload = "1234567890") {
+        return bench.session.send_quickly(opcode, as_bytes(payload), {});
+    };
+    Config config = quiet();
+    config.water_marks = {.high = 100, .low = 10};
+    {
+        Bench bench(config);
+        ASSERT_FALSE(bench.binary(""));
+        EXPECT_TRUE(quick(bench));
+        EXPECT_TRUE(quick(bench, Opcode::text));
+        EXPECT_FALSE(quick(bench, Opcode::text, "\xff"));
+        EXPECT_FALSE(quick(bench, Opcode::ping));
+        EXPECT_FALSE(quick(bench, Opcode::continuation));
+        // Until the high mark could be reached; beyond it, there is nothing more to tell.
+        EXPECT_FALSE(quick(bench, Opcode::binary, std::string(48, 'x')));
+        EXPECT_TRUE(quick(bench, Opcode::binary, std::string(47, 'x')));
+        EXPECT_FALSE(bench.session.take_congested());
+        ASSERT_FALSE(bench.binary("12345678901234567890"));
+        EXPECT_TRUE(bench.session.take_congested());
+        EXPECT_TRUE(quick(bench));
+        Stats stats;
+        bench.session.add_to(stats);
+        EXPECT_EQ(stats.messages_sent, 6u);
+    }
+    {
+        Bench bench(config);
+        ASSERT_FALSE(bench.part(Opcode::text, "part", false));
+        EXPECT_FALSE(quick(bench));
+        ASSERT_FALSE(bench.part(Opcode::continuation, "part", true));
+        EXPECT_TRUE(quick(bench));
+        ASSERT_FALSE(bench.session.close(CloseCode::normal, {}));
+        EXPECT_FALSE(quick(bench));
+    }
+    {
+        Bench bench(config);
+        ASSERT_FALSE(bench.binary(""));
+        bench.session.stop();
+        EXPECT_FALSE(quick(bench));
+    }
+    config.fragment_size = 1'000;
+    Bench bench(config);
+    ASSERT_FALSE(bench.binary(""));
+    EXPECT_FALSE(quick(bench));
+}
+
 TEST(SessionTest, AMessageForWhichTheCeilingLeavesNoRoomCanComeLater) {
     const Config config = quiet();
     const TimePoint now{1000h};

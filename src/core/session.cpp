@@ -225,13 +225,15 @@ void Session::tx_consume(std::size_t n) {
     if (n > 0 && blocked_) progress_ = true;
     if (n < outbox_.lent()) blocked_ = true;
     outbox_.consume(n);
-    if (outbox_.queued() > config_.water_marks.low) {
-        wants_writable_ = wants_writable_ || blocked_;
-    } else {
-        congested_ = false;
-        if (std::exchange(wants_writable_, false)) became_writable_ = true;
-    }
+    if (n > 0) note_room();
+    wants_writable_ = wants_writable_ || (blocked_ && outbox_.queued() > config_.water_marks.low);
     if (outbox_.queued() == 0) blocked_ = false;
+}
+
+void Session::note_room() noexcept {
+    if (outbox_.queued() > config_.water_marks.low) return;
+    congested_ = false;
+    if (std::exchange(wants_writable_, false)) became_writable_ = true;
 }
 
 void Session::on_tx_stalled(bool progress) noexcept {

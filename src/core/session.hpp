@@ -91,7 +91,7 @@ public:
     /// There was no memory for something beside the message; `settle` gives back what is only kept.
     void starve() noexcept { starved_ = limited_; }
     /// `settle` has something to tell that came of sending, or to give back.
-    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
+    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || became_writable_ || starved_; }
     /// `settle` has not seen yet that what was received is wrong. For callers of `settle`.
     [[nodiscard]] bool unsettled() const noexcept {
         return reader_failed_ && (state_ == State::open || state_ == State::closing);
@@ -118,7 +118,13 @@ public:
     [[nodiscard]] bool ended() const noexcept { return state_ == State::ended; }
     /// The write side has been used up after a failure: time for FIN. True once.
     [[nodiscard]] bool take_half_close() noexcept;
-    /// What is queued is down to the low mark, after `congested` or after the kernel had refused some. True once.
+    /// A message was refused for want of room: the user is to be told when there is some.
+    void want_writable() noexcept { wants_writable_ = true; }
+    [[nodiscard]] bool wants_writable() const noexcept { return wants_writable_; }
+    /// What waits has become less.
+    void note_room() noexcept;
+    /// What is queued is down to the low mark, after something had to wait: it was congested, or the kernel had refused
+    /// some, or a message was refused. True once.
     [[nodiscard]] bool take_writable() noexcept;
     /// What is queued has reached the high mark. True once.
     [[nodiscard]] bool take_congested() noexcept;

@@ -186,7 +186,7 @@ std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t&
 std::error_code Runner::drain(std::chrono::milliseconds limit) {
     Lock lock(mutex_);
     if (engine_->on_thread()) return Errc::would_deadlock;
-    flush(lock);
+    flush_and_settle(lock, false);
     const auto done = [this] { return core_.send_queued() == 0 || !running_; };
     if (!progress_.wait_until(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
     return core_.send_queued() == 0 && core_.state() == State::open ? std::error_code() : Errc::not_connected;
@@ -195,14 +195,14 @@ std::error_code Runner::drain(std::chrono::milliseconds limit) {
 std::error_code Runner::ping(Bytes payload) {
     Lock lock(mutex_);
     const std::error_code error = core_.ping(payload);
-    if (!error) flush(lock);
+    if (!error) flush_and_settle(lock, false);
     return noted(error);
 }
 
 std::error_code Runner::pong(Bytes payload) {
     Lock lock(mutex_);
     const std::error_code error = core_.pong(payload);
-    if (!error) flush(lock);
+    if (!error) flush_and_settle(lock, false);
     return noted(error);
 }
 
@@ -215,7 +215,7 @@ std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
         {
             Lock lock = whole();
             if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
-            flush(lock, true);
+            if (flush(lock, true) && core_.needs_settle()) post_pump();
             if (core_.send_queued() <= left) return {};
             for (const Stream& stream : streams_) {
                 if (stream.waiting_to_write && stream.write_error == 0) {
@@ -628,7 +628,7 @@ Runner::Stream* Runner::find(StreamId id) {
 
 // --- bytes ---------------------------------------------------------------------------------------------------------
 
-/// After something was accepted for sending. `more` will be, at once.
+/// Writes what waits, unless `more` will, at once.
 void Runner::flush_and_settle(Lock& lock, bool more) {
     if (!more || core_.send_queued() >= gather_limit) flush(lock);
     if (core_.needs_settle()) post_pump();

@@ -116,6 +116,7 @@ std::error_code Client::refresh() {
 
 std::error_code Client::send(Opcode opcode, std::string_view payload, const SendOptions& options) {
     const std::error_code error = core_.send(opcode, as_bytes(payload), options);
+    note(error);
     schedule_.trace("send", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, true, options);
     pump();
@@ -124,14 +125,21 @@ std::error_code Client::send(Opcode opcode, std::string_view payload, const Send
 
 std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, const SendOptions& options) {
     const std::error_code error = core_.send_part(opcode, as_bytes(payload), fin, options);
+    note(error);
     schedule_.trace("send_part", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, fin, options);
     pump();
     return error;
 }
 
+void Client::note(const std::error_code& error) {
+    const bool full = error == make_error_code(Errc::send_queue_full);
+    if (full && core_.state() == State::open && core_.send_queued() != 0) judge_.on_refused();
+}
+
 std::error_code Client::ping(std::string_view payload) {
     const std::error_code error = core_.ping(as_bytes(payload));
+    note(error);
     schedule_.trace("ping", static_cast<std::uint64_t>(error.value()), payload.size());
     pump();
     return error;
@@ -375,6 +383,9 @@ bool Client::flush(StreamId id) {
     if (!broken && !schedule_.random().chance(faults.would_block)) {
         accepted = up.write(std::string_view(bytes).substr(0, some(bytes.size(), faults.max_write)));
     }
+    std::size_t offered = 0;
+    for (const Bytes piece : pieces) offered += piece.size();
+    if (accepted < offered) judge_.on_kernel_refused();
     core_.tx_consume(id, accepted);
     if (broken) socket->write_failed = true;
     step("tx", id, accepted, std::string_view(bytes).substr(0, accepted));
@@ -433,6 +444,8 @@ void Client::check_waiting() {
     if (state == State::idle && core_.deadline()) schedule_.offence("an idle core has a deadline");
     if (state == State::idle && open_ids() != 0) schedule_.offence("an idle core has not given up everything");
     if ((state == State::idle) != judge_.ended()) schedule_.offence("the state and the events disagree about the end");
+    if (state != State::open || core_.send_queued() != 0) return;
+    if (const std::string wrong = judge_.judge_emptiness(); !wrong.empty()) schedule_.offence(wrong);
 }
 
 void Client::on_timer() {

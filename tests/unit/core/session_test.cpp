@@ -452,6 +452,29 @@ TEST(SessionTest, WritableOnceEverythingThatHadToWaitHasLeft) {
     EXPECT_EQ(bench.stats().send_queued, 0u);
 }
 
+TEST(SessionTest, WritableOnceThereIsRoomForWhatWasRefused) {
+    Config config;
+    config.limits.max_send_queue = 1'000;
+    config.water_marks.low = 200;
+    Bench bench(config);
+    ASSERT_FALSE(bench.text(std::string(800, 'x')));
+    bench.session.want_writable();
+    EXPECT_FALSE(bench.session.needs_settle());
+    bench.flush();
+    EXPECT_TRUE(bench.session.needs_settle());
+    EXPECT_TRUE(bench.session.take_writable());
+    EXPECT_FALSE(bench.session.take_writable()) << "once";
+
+    ASSERT_FALSE(bench.text(std::string(100, 'x')));
+    bench.session.want_writable();
+    bench.flush(0);
+    EXPECT_FALSE(bench.session.take_writable()) << "nothing has left";
+    bench.flush(1);
+    EXPECT_TRUE(bench.session.take_writable()) << "there is more room";
+    bench.flush();
+    EXPECT_FALSE(bench.session.take_writable());
+}
+
 TEST(SessionTest, PartsOfAMessage) {
     Bench bench;
     ASSERT_FALSE(bench.part(Opcode::text, "one"));

@@ -182,6 +182,7 @@ public:
     std::size_t tx(StreamId id, std::span<Bytes> out);
     void tx_consume(StreamId id, std::size_t n);
     bool needs_settle() const noexcept;
+    bool has_events() const noexcept;
     bool unsettled() const noexcept;
     std::optional<TimePoint> deadline() const noexcept;
 
@@ -641,7 +642,8 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     bytes_received_ += n;
     if (config_->tracer != nullptr) trace(TraceRecord::Kind::received, id, {}, n);
     link->connection->rx_commit(n, now);
-    update(now);
+    // What is received on an open connection has no consequences before it is taken, unless it was the end.
+    if (link != &link_ || link->session().ended()) update(now);
 }
 
 void ClientCore::Impl::on_end(StreamId id, Error&& error, TimePoint now) {
@@ -810,10 +812,18 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
 bool ClientCore::Impl::needs_settle() const noexcept {
     if (lacks_memory()) return true;
     if (!fates_.empty() || (backlog_ != nullptr && backlog_->needs_settle())) return true;
+    if (attempt_ != nullptr && attempt_->has_failed()) return true;
+    if (old_ && old_.connection->needs_settle()) return true;
     if (!link_) return false;
     const core::Session& session = link_.session();
-    return session.needs_settle() || link_.connection->needs_settle() ||
+    return link_.connection->needs_settle() || session.needs_settle() ||
            (session.wants_writable() && !anything_waits());
+}
+
+bool ClientCore::Impl::has_events() const noexcept {
+    const auto holds_some = [](const Link& link) { return link && !link.connection->drained(); };
+    return lifecycle_ != nullptr || !told_fates_.empty() || holds_some(link_) || holds_some(old_) ||
+           memory_.load(std::memory_order_relaxed) != MemoryState::enough;
 }
 
 bool ClientCore::Impl::unsettled() const noexcept {
@@ -1421,6 +1431,7 @@ void ClientCore::tx_consume(StreamId id, std::size_t n) {
     sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
 }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
+bool ClientCore::has_events() const noexcept { return impl_->has_events(); }
 bool ClientCore::unsettled() const noexcept { return impl_->unsettled(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }
 std::size_t ClientCore::send_queued() const noexcept { return impl_->send_queued(); }

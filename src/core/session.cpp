@@ -267,7 +267,8 @@ void Session::settle(TimePoint now) {
 
 void Session::send_pongs() {
     if (outbox_.close_final()) pongs_size_ = 0;
-    if (outbox_.control_queued() > max_pongs) return;
+    pongs_wait_ = pongs_size_ != 0 && !may_push_pongs();
+    if (pongs_wait_) return;
     for (std::size_t at = 0; at < pongs_size_;) {
         const auto size = std::to_integer<std::size_t>(pongs_.data()[at]);
         // No memory, no pong: see `queue_pong`.
@@ -276,6 +277,8 @@ void Session::send_pongs() {
     }
     pongs_size_ = 0;
 }
+
+bool Session::may_push_pongs() const noexcept { return outbox_.control_queued() <= max_pongs; }
 
 /// RFC 6455 section 5.5.1: the reply carries the code that was received. A Close of ours that still waits is sent now.
 void Session::on_peer_close(TimePoint now) {
@@ -386,7 +389,7 @@ std::optional<TimePoint> Session::deadline() const noexcept {
 }
 
 bool Session::take_half_close() noexcept {
-    if (state_ != State::failing || half_close_done_ || !outbox_.close_sent()) return false;
+    if (!half_close_due()) return false;
     half_close_done_ = true;
     return true;
 }

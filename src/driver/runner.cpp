@@ -24,8 +24,6 @@ constexpr std::size_t max_pieces = 4;
 constexpr std::size_t gather_limit = 64u << 10u;
 /// Calls of the kernel, after which somebody else has to go on writing.
 constexpr int writes_at_once = 16;
-/// Messages cut before the first of them is delivered.
-constexpr std::size_t messages_at_once = 32;
 /// Reads from one connection before others have their turn.
 constexpr int reads_at_once = 8;
 
@@ -371,7 +369,10 @@ void Runner::post_pump() {
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
 void Runner::pump() {
-    guarded([this] { rest(run(whole())); });
+    guarded([this] {
+        Lock lock = whole();
+        rest(lock, run(lock));
+    });
 }
 
 /// What the loop calls. When there was no memory in the middle of it, the life of this client ends, and nobody else's.
@@ -395,38 +396,36 @@ void Runner::run_out_of_memory() {
         }
         try {
             // Needs no memory, unless a handler begins the next life.
-            return rest(run(whole()));
+            Lock lock = whole();
+            return rest(lock, run(lock));
         } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that one ends too
         }
     }
 }
 
-/// Until nothing more happens by itself. The lock is that of `whole`.
-Runner::Taken Runner::run(Lock lock) {
+/// Until nothing more happens by itself. The lock is that of `whole` in all of these, and is held again in the end.
+Runner::Taken Runner::run(Lock& lock) {
     for (;;) {
-        woken_ = false;
-        in_handler_ = false;
-        const TimePoint now = clock_now();
-        follow_intents(now);
-        core_.settle(now);
-        // What was written has consequences too: FIN behind a Close, `writable`.
-        if (flush(lock)) core_.settle(now);
-        run_commands();
-        in_handler_ = true;
-        const bool stopping = stopping_;
-        lock.unlock();
-        const Taken taken = take_events(stopping);
+        advance(lock);
+        const Taken taken = take_events(lock);
         if (taken != Taken::some) return taken;
-        lock = whole();
     }
 }
 
-void Runner::rest(Taken taken) {
-    Lock lock = whole();
-    while (taken == Taken::nothing && core_.unsettled()) {
-        taken = run(std::move(lock));
-        lock = whole();
-    }
+/// What happens by itself but for events.
+void Runner::advance(Lock& lock) {
+    woken_ = false;
+    in_handler_ = false;
+    const TimePoint now = clock_now();
+    follow_intents(now);
+    core_.settle(now);
+    // What was written has consequences too: FIN behind a Close, `writable`.
+    while (flush(lock) && core_.needs_settle()) core_.settle(now);
+    run_commands();
+}
+
+void Runner::rest(Lock& lock, Taken taken) {
+    while (taken == Taken::nothing && core_.unsettled()) taken = run(lock);
     in_handler_ = false;
     if (taken == Taken::nothing) start_reading();
     arm_timer();
@@ -434,24 +433,37 @@ void Runner::rest(Taken taken) {
     tell_progress();
 }
 
+Runner::Taken Runner::take_events(Lock& lock) {
+    const bool stopping = stopping_;
+    if (!core_.has_events() && (ready_ || stopping)) {
+        return !stopping && paused_ ? Taken::held_back : Taken::nothing;
+    }
+    in_handler_ = true;
+    lock.unlock();
+    const Taken taken = take_events(stopping);
+    lock = whole();
+    return taken;
+}
+
 Runner::Taken Runner::take_events(bool stopping) {
     Taken taken = Taken::nothing;
-    std::array<MessageView, messages_at_once> room;
+    const std::span<MessageView> room = engine_->message_room();
     Event event;
     bool in_a_row = true;  // messages may follow that can be taken together
-    for (bool ready = stopping || ready_for_event();;) {
-        if (!stopping && (!ready || paused_)) return taken == Taken::some ? taken : Taken::held_back;
+    if (!stopping) ready_ = ready_for_event();
+    for (;;) {
+        if (!stopping && (!ready_ || paused_)) return taken == Taken::some ? taken : Taken::held_back;
         const std::size_t count = in_a_row ? core_.next(room) : 0;
         if (count != 0) {
-            const std::span<const MessageView> messages(room.data(), count);
+            const std::span<const MessageView> messages = room.first(count);
             const std::size_t delivered = muted_.load(std::memory_order_relaxed) ? count : deliver(messages);
             if (delivered < count) core_.put_back(messages.subspan(delivered));
             in_a_row = delivered < count || count == room.size();
-            ready = ready_for_event();
+            ready_ = ready_for_event();
         } else {
             if (!core_.next(event)) return taken;
             in_a_row = true;
-            if (!muted_.load(std::memory_order_relaxed)) ready = deliver(event);
+            if (!muted_.load(std::memory_order_relaxed)) ready_ = deliver(event);
         }
         taken = Taken::some;
     }
@@ -613,7 +625,7 @@ void Runner::report_connected(StreamId id, const std::error_code& error, Lock lo
         stream->connected = !error;
         if (error) end_stream(id);
         core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-        rest(run(std::move(held)));
+        rest(held, run(held));
     });
 }
 
@@ -749,9 +761,10 @@ void Runner::on_readable(StreamId id) {
         for (int reads = 1;; ++reads) {
             const Got got = read(id, lock);
             if (got == Got::nothing && reads == 1) return;
-            const Taken taken = run(std::move(lock));
-            if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
-            lock = whole();
+            // What was received has no consequences before it is taken.
+            if (!woken_) static_cast<void>(take_events(lock));
+            const Taken taken = run(lock);
+            if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(lock, taken);
         }
     });
 }

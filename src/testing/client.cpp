@@ -219,9 +219,13 @@ void Client::pump() {
         }
         core_.settle(schedule_.now());
         step("settle");
-        bool progress = flush();
-        core_.settle(schedule_.now());
-        step("settle");
+        bool progress = false;
+        while (flush()) {
+            progress = true;
+            if (!core_.needs_settle()) break;
+            core_.settle(schedule_.now());
+            step("settle");
+        }
         progress |= run_commands();
         progress |= take_events();
         dirty_ = dirty_ || progress || (at_rest() && core_.unsettled());
@@ -298,7 +302,9 @@ bool Client::take_events() {
             if (!std::exchange(more_events_, true)) schedule_.after(std::chrono::milliseconds(1), [this] { later(); });
             break;
         }
+        const bool announced = core_.has_events();
         if (!take_message_in_a_row() && !core_.next(event_)) break;
+        if (!announced) schedule_.offence("an event where there were said to be none");
         any = true;
         --events_left_;
         if (std::string wrong = judge_.judge(event_); !wrong.empty()) schedule_.offence("event: " + wrong);
@@ -494,7 +500,11 @@ void Client::on_connected(StreamId id, Wire* wire, Error error) {
 }
 
 void Client::on_readable(StreamId id) {
-    while (read_once(id)) pump();
+    while (read_once(id)) {
+        // What was received may be taken before it is settled, or behind that.
+        if (std::exchange(take_first_, !take_first_) && !pumping_) take_events();
+        pump();
+    }
     read_end(id);
 }
 

@@ -175,6 +175,7 @@ private:
     EventJudge judge_;
     Event event_;
     bool in_a_row_ = false;
+    bool take_first_ = false;
 
     std::set<StreamId> used_ids_;
     std::set<StreamId> lookups_;

@@ -426,7 +426,8 @@ void ClientCore::Impl::begin(Outgoing& outgoing) {
 }
 
 std::error_code ClientCore::Impl::finish(Outgoing& outgoing) {
-    return noted(outgoing.is_part() ? send_part(outgoing) : send_whole(outgoing));
+    const std::error_code error = outgoing.is_part() ? send_part(outgoing) : send_whole(outgoing);
+    return error ? noted(error) : error;
 }
 
 /// Something will leave, and make room.
@@ -436,8 +437,6 @@ bool ClientCore::Impl::anything_waits() const noexcept {
 
 /// Who is refused for want of room is told when there is some. What does not fit although nothing waits never will.
 std::error_code ClientCore::Impl::noted(std::error_code error) noexcept {
-    if (!error) [[likely]]
-        return error;
     if (error == make_error_code(Errc::send_queue_full) && link_ && anything_waits()) link_.session().want_writable();
     return error;
 }

@@ -423,9 +423,8 @@ bool Connection::take_half_close() {
     return half_close_due() && std::exchange(fin_wanted_, false);
 }
 
-/// The session has said its last, or all layers have.
-bool Connection::half_close_due() const noexcept {
-    if (!fin_wanted_) return session_->half_close_due();
+/// All layers have said their last.
+bool Connection::layers_are_done() const noexcept {
     const bool taken = lent_ == nullptr || lent_->taken == lent_->bytes.size();
     return taken && (layers_.empty() || layers_.front()->out().empty());
 }

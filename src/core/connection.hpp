@@ -119,7 +119,10 @@ private:
     void end(Error&& error, TimePoint now);
     void encrypt_what_waits();
     void pass_outwards();
-    [[nodiscard]] bool half_close_due() const noexcept;
+    [[nodiscard]] bool layers_are_done() const noexcept;
+    [[nodiscard]] bool half_close_due() const noexcept {
+        return fin_wanted_ ? layers_are_done() : session_->half_close_due();
+    }
     [[nodiscard]] std::size_t layers_wanted() const noexcept;
     [[nodiscard]] bool hold_memory();
     void release_memory() noexcept;

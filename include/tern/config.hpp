@@ -136,7 +136,11 @@ struct OfflineQueue {
 /// Marks in the bytes that wait to be sent.
 struct WaterMarks {
     std::size_t high = 1u << 20u;  ///< From here on: event `congested`. 0: never.
-    std::size_t low = 0;           ///< Down to here, after it was congested or the kernel had refused: `writable`.
+    /// Down to here: event `writable`, if something had to wait, which is when it was congested, when the kernel
+    /// refused bytes, or when a call was refused with `send_queue_full` (a message that does not fit although nothing
+    /// waits never will, and there is no event for it). A new connection begins anew: there `open` or `switched` comes
+    /// instead.
+    std::size_t low = 0;
 
     bool operator==(const WaterMarks&) const = default;
 };

@@ -9,12 +9,15 @@
 //     do {
 //         core.settle(now);                             // what was received takes effect
 //         write core.tx(stream) to its socket, report with tx_consume
-//         core.settle(now);                             // and so does what was written
+//         if (core.needs_settle()) core.settle(now);    // and so does what was written, which may be more to write
 //         while (core.next(command)) carry it out;      // resolve, connect, close, ...
 //         while (core.next(event)) deliver it;          // user code
-//     } while (there was an event, or this was the first time);
+//     } while (there was an event, or core.unsettled());
 //     arm one timer for core.deadline()
 //     read into core.rx_space(stream), report with rx_commit
+//
+// What rx_commit has reported may be taken first, and has its consequences then. Where `has_events` is false, there is
+// nothing to be taken.
 //
 // Threads. Calls are in three groups:
 //   whole    everything that is not named below: excludes all other calls.
@@ -319,8 +322,11 @@ public:
     [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);
     /// The kernel took the first `n` bytes of what `tx` gave; 0 when it would block. Ends the loan. Group `send`.
     void tx_consume(StreamId id, std::size_t n);
-    /// `settle` would make events, move the deadline or make room because of what was sent, or was not. Group `send`.
+    /// `settle` would make events or commands, move the deadline or make room because of what was sent, or was not.
+    /// Group `send`.
     [[nodiscard]] bool needs_settle() const noexcept;
+    /// `next` may have an event. By the thread that runs the loop, and not at the same time as another call.
+    [[nodiscard]] bool has_events() const noexcept;
     /// There was no event left, but that all are taken has consequences: what was received is wrong, or the connection
     /// has ended and they were its last. Then call `settle` once more, and look for events.
     [[nodiscard]] bool unsettled() const noexcept;

@@ -179,17 +179,17 @@ struct CloseInfo {
 /// to is valid as long as a `MessageView` is.
 struct Event {
     enum class Kind : std::uint8_t {
-        connecting,  ///< An attempt begins; `attempt`.
-        redirected,  ///< The server sends this attempt elsewhere, and it goes there; `error`: its answer.
-        open,        ///< The connection is usable; `handshake`.
-        message,     ///< A whole message; `opcode`, `bytes`.
-        chunk,       ///< A piece of a message; `chunk`.
-        ping,        ///< The peer's ping, which is answered by tern; `bytes`.
-        pong,        ///< A pong, asked for or not; `bytes`, `round_trip` if it answers a ping of ours.
-        congested,   ///< `water_marks.high` bytes wait to be sent.
-        writable,    ///< What waits is down to `water_marks.low`, after `congested` or after the kernel refused some.
-        fate,        ///< What became of a message; `number`, `fate`, `error` if it was dropped.
-        switched,    ///< A new connection has taken the place of the old one, which is closed; `handshake`.
+        connecting,     ///< An attempt begins; `attempt`.
+        redirected,     ///< The server sends this attempt elsewhere, and it goes there; `error`: its answer.
+        open,           ///< The connection is usable; `handshake`.
+        message,        ///< A whole message; `opcode`, `bytes`.
+        chunk,          ///< A piece of a message; `chunk`.
+        ping,           ///< The peer's ping, which is answered by tern; `bytes`.
+        pong,           ///< A pong, asked for or not; `bytes`, `round_trip` if it answers a ping of ours.
+        congested,      ///< `water_marks.high` bytes wait to be sent.
+        writable,       ///< There is room again after something had to wait; see `WaterMarks`.
+        fate,           ///< What became of a message; `number`, `fate`, `error` if it was dropped.
+        switched,       ///< A new connection has taken the place of the old one, which is closed; `handshake`.
         switch_failed,  ///< The connection that was to take its place could not be made; the old one stays. `error`.
         closing,        ///< The peer's Close frame; `close` (code and reason).
         closed,         ///< The connection that was open has ended; `close`.

@@ -190,6 +190,7 @@ public:
     std::size_t tx(StreamId id, std::span<Bytes> out);
     void tx_consume(StreamId id, std::size_t n);
     bool needs_settle() const noexcept;
+    bool has_events() const noexcept;
     bool unsettled() const noexcept;
     std::optional<TimePoint> deadline() const noexcept;
 
@@ -274,6 +275,9 @@ private:
     [[nodiscard]] bool holds_back() const noexcept {
         return keeps_ && !close_requested_ && old_ && !old_.session().ended() && old_.session().any_unsent();
     }
+    [[nodiscard]] bool anything_waits() const noexcept;
+    std::error_code noted(std::error_code error) noexcept;
+    void tell_of_room();
     void drop_waiting(const Error& error);
     std::error_code send_whole(Outgoing& outgoing);
     std::error_code send_part(Outgoing& outgoing);
@@ -433,7 +437,19 @@ void ClientCore::Impl::begin(Outgoing& outgoing) {
 }
 
 std::error_code ClientCore::Impl::finish(Outgoing& outgoing) {
-    return outgoing.is_part() ? send_part(outgoing) : send_whole(outgoing);
+    const std::error_code error = outgoing.is_part() ? send_part(outgoing) : send_whole(outgoing);
+    return error ? noted(error) : error;
+}
+
+/// Something will leave, and make room.
+bool ClientCore::Impl::anything_waits() const noexcept {
+    return send_queued() != 0 || (backlog_ != nullptr && backlog_->any_waiting());
+}
+
+/// Who is refused for want of room is told when there is some. What does not fit although nothing waits never will.
+std::error_code ClientCore::Impl::noted(std::error_code error) noexcept {
+    if (error == make_error_code(Errc::send_queue_full) && link_ && anything_waits()) link_.session().want_writable();
+    return error;
 }
 
 std::error_code ClientCore::Impl::send_whole(Outgoing& outgoing) {
@@ -555,11 +571,11 @@ void ClientCore::Impl::note_sent(core::Session& session) {
 }
 
 std::error_code ClientCore::Impl::ping(Bytes payload) {
-    return link_ ? link_.session().ping(payload) : Errc::not_connected;
+    return noted(link_ ? link_.session().ping(payload) : Errc::not_connected);
 }
 
 std::error_code ClientCore::Impl::pong(Bytes payload) {
-    return link_ ? link_.session().pong(payload) : Errc::not_connected;
+    return noted(link_ ? link_.session().pong(payload) : Errc::not_connected);
 }
 
 std::error_code ClientCore::Impl::close(CloseCode code, std::string_view reason) {
@@ -632,7 +648,8 @@ void ClientCore::Impl::rx_commit(StreamId id, std::size_t n, TimePoint now) {
     bytes_received_ += n;
     if (config_->tracer != nullptr) trace(TraceRecord::Kind::received, id, {}, n);
     link->connection->rx_commit(n, now);
-    update(now);
+    // What is received on an open connection has no consequences before it is taken, unless it was the end.
+    if (link != &link_ || link->session().ended()) update(now);
 }
 
 void ClientCore::Impl::on_end(StreamId id, Error&& error, TimePoint now) {
@@ -800,8 +817,19 @@ void ClientCore::Impl::tx_consume(StreamId id, std::size_t n) {
 
 bool ClientCore::Impl::needs_settle() const noexcept {
     if (lacks_memory()) return true;
-    return !fates_.empty() || (link_ && (link_.session().needs_settle() || link_.connection->needs_settle())) ||
-           (backlog_ != nullptr && backlog_->needs_settle());
+    if (!fates_.empty() || (backlog_ != nullptr && backlog_->needs_settle())) return true;
+    if (attempt_ != nullptr && attempt_->has_failed()) return true;
+    if (old_ && old_.connection->needs_settle()) return true;
+    if (!link_) return false;
+    const core::Session& session = link_.session();
+    return link_.connection->needs_settle() || session.needs_settle() ||
+           (session.wants_writable() && !anything_waits());
+}
+
+bool ClientCore::Impl::has_events() const noexcept {
+    const auto holds_some = [](const Link& link) { return link && !link.connection->drained(); };
+    return lifecycle_ != nullptr || !told_fates_.empty() || holds_some(link_) || holds_some(old_) ||
+           memory_.load(std::memory_order_relaxed) != MemoryState::enough;
 }
 
 bool ClientCore::Impl::unsettled() const noexcept {
@@ -889,6 +917,7 @@ void ClientCore::Impl::update(TimePoint now) {
         backlog_->settle(now, fates_);
         send_backlog();
     }
+    if (link_) tell_of_room();
     if (!fates_.empty()) tell_fates();
 }
 
@@ -957,7 +986,6 @@ void ClientCore::Impl::adopt(TimePoint now) {
 void ClientCore::Impl::update_link(TimePoint now) {
     core::Session& session = link_.session();
     if (session.take_congested()) add_event(Event::Kind::congested);
-    if (session.take_writable()) add_event(Event::Kind::writable);
     half_close_if_due(link_);
     if (should_switch(now)) begin_switch(now);
     if (!session.ended()) return;
@@ -971,6 +999,12 @@ void ClientCore::Impl::update_link(TimePoint now) {
     }
     if (old_) update_old();
     if (!old_ && link_.connection->drained()) link_ended(now);
+}
+
+void ClientCore::Impl::tell_of_room() {
+    core::Session& session = link_.session();
+    if (session.wants_writable() && !anything_waits()) session.note_room();
+    if (session.take_writable()) add_event(Event::Kind::writable);
 }
 
 /// The peer announces that it will be gone soon, and another connection may find its successor. A peer that does so all
@@ -1410,6 +1444,7 @@ void ClientCore::tx_consume(StreamId id, std::size_t n) {
     sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
 }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
+bool ClientCore::has_events() const noexcept { return impl_->has_events(); }
 bool ClientCore::unsettled() const noexcept { return impl_->unsettled(); }
 std::optional<TimePoint> ClientCore::deadline() const noexcept { return impl_->deadline(); }
 std::size_t ClientCore::send_queued() const noexcept { return impl_->send_queued(); }

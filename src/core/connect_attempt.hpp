@@ -65,6 +65,10 @@ public:
                    bool prepare, std::uint32_t number, TimePoint now);
 
     [[nodiscard]] Status status() const noexcept { return status_; }
+    /// The connection has failed, and `update` waits until its last words are written.
+    [[nodiscard]] bool has_failed() const noexcept {
+        return link_ && link_.connection->stage() == Connection::Stage::failed;
+    }
     /// Why it failed.
     [[nodiscard]] const Error& error() const noexcept { return error_.view(); }
     [[nodiscard]] std::uint32_t number() const noexcept { return number_; }

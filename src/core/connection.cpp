@@ -359,6 +359,7 @@ bool Connection::next(Event& event) {
 std::size_t Connection::tx(std::span<Bytes> out) {
     last_words_ = false;
     if (out.empty()) return 0;
+    if (lent_ == nullptr && session_->queued() == 0) return 0;
     if (lent_ != nullptr) {
         if (lent_->taken == lent_->bytes.size()) {
             lent_->bytes.clear();
@@ -459,16 +460,20 @@ bool Connection::take_half_close() {
         fin_wanted_ = true;
         for (const auto& layer : layers_) layer->shutdown();
     }
+    return half_close_due() && std::exchange(fin_wanted_, false);
+}
+
+/// All layers have said their last.
+bool Connection::layers_are_done() const noexcept {
     const bool taken = lent_ == nullptr || lent_->taken == lent_->bytes.size();
-    const bool sent = taken && (layers_.empty() || layers_.front()->out().empty());
-    return fin_wanted_ && sent && std::exchange(fin_wanted_, false);
+    return taken && (layers_.empty() || layers_.front()->out().empty());
 }
 
 // --- time and the end ----------------------------------------------------------------------------------------------
 
 void Connection::settle(TimePoint now) {
     if (stage_ != Stage::session) return;
-    if (needs_settle()) end_ = *error_;
+    if (error_ && !end_) end_ = *error_;
     session_->settle(now);
     if (end_ && drained_ && !session_->ended()) session_->on_end(*end_);
 }

@@ -86,8 +86,10 @@ public:
     /// After a failure everything has been said: time for FIN. True once.
     [[nodiscard]] bool take_half_close();
 
-    /// Something could not be encrypted, and `settle` has not been told yet. Group `send`.
-    [[nodiscard]] bool needs_settle() const noexcept { return stage_ == Stage::session && error_ && !end_; }
+    /// For what came of sending: something could not be encrypted, or it is time for FIN. Group `send`.
+    [[nodiscard]] bool needs_settle() const noexcept {
+        return stage_ == Stage::session && ((error_ && !end_) || half_close_due());
+    }
     /// That the last event has been taken has consequences. For callers of `settle`.
     [[nodiscard]] bool unsettled() const noexcept {
         if (stage_ != Stage::session) return false;
@@ -117,6 +119,10 @@ private:
     void end(Error&& error, TimePoint now);
     void encrypt_what_waits();
     void pass_outwards();
+    [[nodiscard]] bool layers_are_done() const noexcept;
+    [[nodiscard]] bool half_close_due() const noexcept {
+        return fin_wanted_ ? layers_are_done() : session_->half_close_due();
+    }
     [[nodiscard]] std::size_t layers_wanted() const noexcept;
     [[nodiscard]] bool hold_memory();
     [[nodiscard]] bool hold_receive_buffer();

@@ -223,13 +223,15 @@ void Session::tx_consume(std::size_t n) {
     if (n > 0 && blocked_) progress_ = true;
     if (n < outbox_.lent()) blocked_ = true;
     outbox_.consume(n);
-    if (outbox_.queued() > config_.water_marks.low) {
-        wants_writable_ = wants_writable_ || blocked_;
-    } else {
-        if (std::exchange(congested_, false)) update_quick_limit();
-        if (std::exchange(wants_writable_, false)) became_writable_ = true;
-    }
+    if (n > 0) note_room();
+    wants_writable_ = wants_writable_ || (blocked_ && outbox_.queued() > config_.water_marks.low);
     if (outbox_.queued() == 0) blocked_ = false;
+}
+
+void Session::note_room() noexcept {
+    if (outbox_.queued() > config_.water_marks.low) return;
+    if (std::exchange(congested_, false)) update_quick_limit();
+    if (std::exchange(wants_writable_, false)) became_writable_ = true;
 }
 
 void Session::on_tx_stalled(bool progress) noexcept {
@@ -263,7 +265,8 @@ void Session::settle(TimePoint now) {
 
 void Session::send_pongs() {
     if (outbox_.close_final()) pongs_size_ = 0;
-    if (outbox_.control_queued() > max_pongs) return;
+    pongs_wait_ = pongs_size_ != 0 && !may_push_pongs();
+    if (pongs_wait_) return;
     for (std::size_t at = 0; at < pongs_size_;) {
         const auto size = std::to_integer<std::size_t>(pongs_.data()[at]);
         // No memory, no pong: see `queue_pong`.
@@ -272,6 +275,8 @@ void Session::send_pongs() {
     }
     pongs_size_ = 0;
 }
+
+bool Session::may_push_pongs() const noexcept { return outbox_.control_queued() <= max_pongs; }
 
 /// RFC 6455 section 5.5.1: the reply carries the code that was received. A Close of ours that still waits is sent now.
 void Session::on_peer_close(TimePoint now) {
@@ -384,7 +389,7 @@ std::optional<TimePoint> Session::deadline() const noexcept {
 }
 
 bool Session::take_half_close() noexcept {
-    if (state_ != State::failing || half_close_done_ || !outbox_.close_sent()) return false;
+    if (!half_close_due()) return false;
     half_close_done_ = true;
     return true;
 }

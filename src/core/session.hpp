@@ -104,7 +104,9 @@ public:
     /// There was no memory for something beside the message; `settle` gives back what is only kept.
     void starve() noexcept { starved_ = limited_; }
     /// `settle` has something to tell that came of sending, or to give back.
-    [[nodiscard]] bool needs_settle() const noexcept { return became_congested_ || starved_; }
+    [[nodiscard]] bool needs_settle() const noexcept {
+        return became_congested_ || became_writable_ || starved_ || (pongs_wait_ && may_push_pongs());
+    }
     /// `settle` has not seen yet that what was received is wrong. For callers of `settle`.
     [[nodiscard]] bool unsettled() const noexcept {
         return reader_failed_ && (state_ == State::open || state_ == State::closing);
@@ -131,7 +133,16 @@ public:
     [[nodiscard]] bool ended() const noexcept { return state_ == State::ended; }
     /// The write side has been used up after a failure: time for FIN. True once.
     [[nodiscard]] bool take_half_close() noexcept;
-    /// What is queued is down to the low mark, after `congested` or after the kernel had refused some. True once.
+    [[nodiscard]] bool half_close_due() const noexcept {
+        return state_ == State::failing && !half_close_done_ && outbox_.close_sent();
+    }
+    /// A message was refused for want of room: the user is to be told when there is some.
+    void want_writable() noexcept { wants_writable_ = true; }
+    [[nodiscard]] bool wants_writable() const noexcept { return wants_writable_; }
+    /// What waits has become less.
+    void note_room() noexcept;
+    /// What is queued is down to the low mark, after something had to wait: it was congested, or the kernel had refused
+    /// some, or a message was refused. True once.
     [[nodiscard]] bool take_writable() noexcept;
     /// What is queued has reached the high mark. True once.
     [[nodiscard]] bool take_congested() noexcept;
@@ -162,6 +173,7 @@ private:
     bool note(MessageReader::Status status, Event& event);
     void queue_pong(Bytes payload);
     void send_pongs();
+    [[nodiscard]] bool may_push_pongs() const noexcept;
     void on_peer_close(TimePoint now);
     void fail(Error error, TimePoint now);
     void end(Error&& error);
@@ -213,9 +225,10 @@ private:
     bool became_writable_ = false;
     bool congested_ = false;  ///< The high mark was reached, and the low one not since.
     bool became_congested_ = false;
-    bool progress_ = false;  ///< The kernel took bytes after having refused some.
-    bool starved_ = false;   ///< A message was refused for want of memory; some may only be kept for the next one.
-    bool starving_ = false;  ///< That is how the last one fared.
+    bool progress_ = false;    ///< The kernel took bytes after having refused some.
+    bool pongs_wait_ = false;  ///< Of the receive half, for earlier ones to leave.
+    bool starved_ = false;     ///< A message was refused for want of memory; some may only be kept for the next one.
+    bool starving_ = false;    ///< That is how the last one fared.
     CloseCode sent_code_ = CloseCode::no_status;
     std::uint64_t messages_sent_ = 0;
     struct Tracked {

@@ -2,6 +2,7 @@
 // that depend on it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <span>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -105,6 +107,8 @@ public:
                                                        int descriptor) = 0;
 
     [[nodiscard]] BufferPool* buffers() noexcept { return &buffers_; }
+    /// For messages that are cut before the first of them is delivered. On the loop's thread.
+    [[nodiscard]] std::span<MessageView> message_room() noexcept { return message_room_; }
 
     /// A life begins: the engine keeps running until `leave`. An error if it cannot, or has ended. `again`: the last
     /// life of the runner has not left.
@@ -161,6 +165,7 @@ private:
     std::vector<std::weak_ptr<Runner>> active_;
     bool sweeping_ = false;  ///< It is known when the next sweep is, or about to be.
     // Only touched on the loop's thread.
+    std::array<MessageView, 32> message_room_;
     std::vector<Deadline> deadlines_;  ///< A heap, the earliest first.
     TimePoint sweep_at_ = TimePoint::max();
     TimePoint alarm_at_ = TimePoint::max();

@@ -25,8 +25,6 @@ constexpr std::size_t max_pieces = 4;
 constexpr std::size_t gather_limit = 60u << 10u;
 /// Calls of the kernel, after which somebody else has to go on writing.
 constexpr int writes_at_once = 16;
-/// Messages cut before the first of them is delivered.
-constexpr std::size_t messages_at_once = 32;
 /// Reads from one connection before others have their turn.
 constexpr int reads_at_once = 8;
 
@@ -219,7 +217,7 @@ std::error_code Runner::try_to_send(Outgoing& outgoing, Lock& lock, std::size_t&
 std::error_code Runner::drain(std::chrono::milliseconds limit) {
     Lock lock(mutex_);
     if (engine_->on_thread()) return Errc::would_deadlock;
-    flush(lock);
+    flush_and_settle(lock, false);
     const auto done = [this] { return core_.send_queued() == 0 || !running_; };
     if (!progress_.wait_until(lock, clock_now() + bounded(limit), done)) return Errc::call_timeout;
     return core_.send_queued() == 0 && core_.state() == State::open ? std::error_code() : Errc::not_connected;
@@ -228,14 +226,14 @@ std::error_code Runner::drain(std::chrono::milliseconds limit) {
 std::error_code Runner::ping(Bytes payload) {
     Lock lock(mutex_);
     const std::error_code error = core_.ping(payload);
-    if (!error) flush(lock);
+    if (!error) flush_and_settle(lock, false);
     return noted(error);
 }
 
 std::error_code Runner::pong(Bytes payload) {
     Lock lock(mutex_);
     const std::error_code error = core_.pong(payload);
-    if (!error) flush(lock);
+    if (!error) flush_and_settle(lock, false);
     return noted(error);
 }
 
@@ -248,7 +246,7 @@ std::error_code Runner::flush_until(TimePoint deadline, std::size_t left) {
         {
             Lock lock = whole();
             if (core_.state() != State::open && core_.state() != State::closing) return Errc::not_connected;
-            flush(lock, true);
+            if (flush(lock, true) && core_.needs_settle()) post_pump();
             if (core_.send_queued() <= left) return {};
             for (const Stream& stream : streams_) {
                 if (stream.waiting_to_write && stream.write_error == 0) {
@@ -404,7 +402,10 @@ void Runner::post_pump() {
 // --- the loop's thread ---------------------------------------------------------------------------------------------
 
 void Runner::pump() {
-    guarded([this] { rest(run(whole())); });
+    guarded([this] {
+        Lock lock = whole();
+        rest(lock, run(lock));
+    });
 }
 
 /// What the loop calls. When there was no memory in the middle of it, the life of this client ends, and nobody else's.
@@ -428,38 +429,36 @@ void Runner::run_out_of_memory() {
         }
         try {
             // Needs no memory, unless a handler begins the next life.
-            return rest(run(whole()));
+            Lock lock = whole();
+            return rest(lock, run(lock));
         } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that one ends too
         }
     }
 }
 
-/// Until nothing more happens by itself. The lock is that of `whole`.
-Runner::Taken Runner::run(Lock lock) {
+/// Until nothing more happens by itself. The lock is that of `whole` in all of these, and is held again in the end.
+Runner::Taken Runner::run(Lock& lock) {
     for (;;) {
-        woken_ = false;
-        in_handler_ = false;
-        const TimePoint now = clock_now();
-        follow_intents(now);
-        core_.settle(now);
-        // What was written has consequences too: FIN behind a Close, `writable`.
-        if (flush(lock)) core_.settle(now);
-        run_commands();
-        in_handler_ = true;
-        const bool stopping = stopping_;
-        lock.unlock();
-        const Taken taken = take_events(stopping);
+        advance(lock);
+        const Taken taken = take_events(lock);
         if (taken != Taken::some) return taken;
-        lock = whole();
     }
 }
 
-void Runner::rest(Taken taken) {
-    Lock lock = whole();
-    while (taken == Taken::nothing && core_.unsettled()) {
-        taken = run(std::move(lock));
-        lock = whole();
-    }
+/// What happens by itself but for events.
+void Runner::advance(Lock& lock) {
+    woken_ = false;
+    in_handler_ = false;
+    const TimePoint now = clock_now();
+    follow_intents(now);
+    core_.settle(now);
+    // What was written has consequences too: FIN behind a Close, `writable`.
+    while (flush(lock) && core_.needs_settle()) core_.settle(now);
+    run_commands();
+}
+
+void Runner::rest(Lock& lock, Taken taken) {
+    while (taken == Taken::nothing && core_.unsettled()) taken = run(lock);
     in_handler_ = false;
     if (taken == Taken::nothing) start_reading();
     arm_timer();
@@ -467,24 +466,37 @@ void Runner::rest(Taken taken) {
     tell_progress();
 }
 
+Runner::Taken Runner::take_events(Lock& lock) {
+    const bool stopping = stopping_;
+    if (!core_.has_events() && (ready_ || stopping)) {
+        return !stopping && paused_ ? Taken::held_back : Taken::nothing;
+    }
+    in_handler_ = true;
+    lock.unlock();
+    const Taken taken = take_events(stopping);
+    lock = whole();
+    return taken;
+}
+
 Runner::Taken Runner::take_events(bool stopping) {
     Taken taken = Taken::nothing;
-    std::array<MessageView, messages_at_once> room;
+    const std::span<MessageView> room = engine_->message_room();
     Event event;
     bool in_a_row = true;  // messages may follow that can be taken together
-    for (bool ready = stopping || ready_for_event();;) {
-        if (!stopping && (!ready || paused_)) return taken == Taken::some ? taken : Taken::held_back;
+    if (!stopping) ready_ = ready_for_event();
+    for (;;) {
+        if (!stopping && (!ready_ || paused_)) return taken == Taken::some ? taken : Taken::held_back;
         const std::size_t count = in_a_row ? core_.next(room) : 0;
         if (count != 0) {
-            const std::span<const MessageView> messages(room.data(), count);
+            const std::span<const MessageView> messages = room.first(count);
             const std::size_t delivered = muted_.load(std::memory_order_relaxed) ? count : deliver(messages);
             if (delivered < count) core_.put_back(messages.subspan(delivered));
             in_a_row = delivered < count || count == room.size();
-            ready = ready_for_event();
+            ready_ = ready_for_event();
         } else {
             if (!core_.next(event)) return taken;
             in_a_row = true;
-            if (!muted_.load(std::memory_order_relaxed)) ready = deliver(event);
+            if (!muted_.load(std::memory_order_relaxed)) ready_ = deliver(event);
         }
         taken = Taken::some;
     }
@@ -646,7 +658,7 @@ void Runner::report_connected(StreamId id, const std::error_code& error, Lock lo
         stream->connected = !error;
         if (error) end_stream(id);
         core_.on_connected(id, error ? connect_error(error) : Error(), clock_now());
-        rest(run(std::move(held)));
+        rest(held, run(held));
     });
 }
 
@@ -661,7 +673,7 @@ Runner::Stream* Runner::find(StreamId id) {
 
 // --- bytes ---------------------------------------------------------------------------------------------------------
 
-/// After something was accepted for sending. `more` will be, at once.
+/// Writes what waits, unless `more` will, at once.
 void Runner::flush_and_settle(Lock& lock, bool more) {
     if (!more || core_.send_queued() >= gather_limit) flush(lock);
     if (core_.needs_settle()) post_pump();
@@ -782,9 +794,10 @@ void Runner::on_readable(StreamId id) {
         for (int reads = 1;; ++reads) {
             const Got got = read(id, lock);
             if (got == Got::nothing && reads == 1) return;
-            const Taken taken = run(std::move(lock));
-            if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(taken);
-            lock = whole();
+            // What was received has no consequences before it is taken.
+            if (!woken_) static_cast<void>(take_events(lock));
+            const Taken taken = run(lock);
+            if (got != Got::more || taken != Taken::nothing || reads == reads_at_once) return rest(lock, taken);
         }
     });
 }

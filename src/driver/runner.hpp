@@ -154,8 +154,10 @@ private:
     void guarded(const Action& action);
     void run_out_of_memory();
     Error begin(StartMode mode);
-    Taken run(Lock lock);
-    void rest(Taken taken);
+    Taken run(Lock& lock);
+    void rest(Lock& lock, Taken taken);
+    void advance(Lock& lock);
+    Taken take_events(Lock& lock);
     Taken take_events(bool stopping);
     void follow_intents(TimePoint now);
     void run_commands();
@@ -224,6 +226,7 @@ private:
     bool stopping_ = false;    ///< From `begin_stop` until the next `start`.
     bool entered_ = false;     ///< The engine knows of the life.
     bool in_handler_ = false;  ///< Events are being taken and delivered.
+    bool ready_ = true;        ///< For the next event, as far as is known. On the loop's thread.
     bool active_ = false;      ///< The engine will ask whether it has become quiet.
     bool quiet_ = false;       ///< Nothing has happened since it was asked last.
     std::atomic<bool> muted_ = false;

@@ -116,6 +116,7 @@ std::error_code Client::refresh() {
 
 std::error_code Client::send(Opcode opcode, std::string_view payload, const SendOptions& options) {
     const std::error_code error = core_.send(opcode, as_bytes(payload), options);
+    note(error);
     schedule_.trace("send", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, true, options);
     pump();
@@ -124,14 +125,21 @@ std::error_code Client::send(Opcode opcode, std::string_view payload, const Send
 
 std::error_code Client::send_part(Opcode opcode, std::string_view payload, bool fin, const SendOptions& options) {
     const std::error_code error = core_.send_part(opcode, as_bytes(payload), fin, options);
+    note(error);
     schedule_.trace("send_part", static_cast<std::uint64_t>(error.value()), payload.size());
     if (!error && on_accepted) on_accepted(opcode, payload, fin, options);
     pump();
     return error;
 }
 
+void Client::note(const std::error_code& error) {
+    const bool full = error == make_error_code(Errc::send_queue_full);
+    if (full && core_.state() == State::open && core_.send_queued() != 0) judge_.on_refused();
+}
+
 std::error_code Client::ping(std::string_view payload) {
     const std::error_code error = core_.ping(as_bytes(payload));
+    note(error);
     schedule_.trace("ping", static_cast<std::uint64_t>(error.value()), payload.size());
     pump();
     return error;
@@ -211,9 +219,13 @@ void Client::pump() {
         }
         core_.settle(schedule_.now());
         step("settle");
-        bool progress = flush();
-        core_.settle(schedule_.now());
-        step("settle");
+        bool progress = false;
+        while (flush()) {
+            progress = true;
+            if (!core_.needs_settle()) break;
+            core_.settle(schedule_.now());
+            step("settle");
+        }
         progress |= run_commands();
         progress |= take_events();
         dirty_ = dirty_ || progress || (at_rest() && core_.unsettled());
@@ -290,7 +302,9 @@ bool Client::take_events() {
             if (!std::exchange(more_events_, true)) schedule_.after(std::chrono::milliseconds(1), [this] { later(); });
             break;
         }
+        const bool announced = core_.has_events();
         if (!take_message_in_a_row() && !core_.next(event_)) break;
+        if (!announced) schedule_.offence("an event where there were said to be none");
         any = true;
         --events_left_;
         if (std::string wrong = judge_.judge(event_); !wrong.empty()) schedule_.offence("event: " + wrong);
@@ -375,6 +389,9 @@ bool Client::flush(StreamId id) {
     if (!broken && !schedule_.random().chance(faults.would_block)) {
         accepted = up.write(std::string_view(bytes).substr(0, some(bytes.size(), faults.max_write)));
     }
+    std::size_t offered = 0;
+    for (const Bytes piece : pieces) offered += piece.size();
+    if (accepted < offered) judge_.on_kernel_refused();
     core_.tx_consume(id, accepted);
     if (broken) socket->write_failed = true;
     step("tx", id, accepted, std::string_view(bytes).substr(0, accepted));
@@ -433,6 +450,8 @@ void Client::check_waiting() {
     if (state == State::idle && core_.deadline()) schedule_.offence("an idle core has a deadline");
     if (state == State::idle && open_ids() != 0) schedule_.offence("an idle core has not given up everything");
     if ((state == State::idle) != judge_.ended()) schedule_.offence("the state and the events disagree about the end");
+    if (state != State::open || core_.send_queued() != 0) return;
+    if (const std::string wrong = judge_.judge_emptiness(); !wrong.empty()) schedule_.offence(wrong);
 }
 
 void Client::on_timer() {
@@ -481,7 +500,11 @@ void Client::on_connected(StreamId id, Wire* wire, Error error) {
 }
 
 void Client::on_readable(StreamId id) {
-    while (read_once(id)) pump();
+    while (read_once(id)) {
+        // What was received may be taken before it is settled, or behind that.
+        if (std::exchange(take_first_, !take_first_) && !pumping_) take_events();
+        pump();
+    }
     read_end(id);
 }
 

@@ -159,6 +159,8 @@ private:
     bool read_once(StreamId id);
     void read_end(StreamId id);
     void spurious_calls();
+    /// What a call of the group `send` has said.
+    void note(const std::error_code& error);
     /// The call must not change anything.
     template <class Call>
     void expect_nothing(const char* what, const Call& call);
@@ -173,6 +175,7 @@ private:
     EventJudge judge_;
     Event event_;
     bool in_a_row_ = false;
+    bool take_first_ = false;
 
     std::set<StreamId> used_ids_;
     std::set<StreamId> lookups_;

@@ -140,13 +140,14 @@ std::string EventJudge::judge_life(const Event& event) {
         case Kind::open:
             stage_ = Stage::open;
             counts_anew_ = 2;
-            switched_ = in_message_ = false;
+            switched_ = in_message_ = refused_ = false;
             cuts_left_ = 0;
             if (event.handshake == nullptr) return "open without a handshake";
             return before == Stage::connecting ? "" : "open without connecting";
         case Kind::closed:
             if (event.close == nullptr) return "closed without CloseInfo";
             if (!event.close->error) return "closed without an error that says why";
+            refused_ = false;
             stage_ = event.close->will_reconnect ? Stage::closed : Stage::idle;
             return before == Stage::open || before == Stage::closing ? "" : "closed without open";
         case Kind::reconnecting:
@@ -167,6 +168,7 @@ std::string EventJudge::judge_life(const Event& event) {
             stage_ = Stage::open;
             counts_anew_ = 2;
             switched_ = true;
+            refused_ = false;
             ++cuts_left_;  // the old connection may end before its last message does
             if (event.handshake == nullptr) return "switched without a handshake";
             return before == Stage::open || before == Stage::closing ? "" : "switched without open";
@@ -192,6 +194,12 @@ std::string EventJudge::judge_traffic(const Event& event) {
         case Kind::ping:
         case Kind::pong: return event.bytes.size() > 125 ? name + " with more than 125 bytes" : "";
         case Kind::chunk: return judge_chunk(event.chunk);
+        case Kind::congested: ++waits_; return {};
+        case Kind::writable:
+            refused_ = false;
+            if (waits_ == 0) return "writable, but nothing had to wait";
+            --waits_;
+            return {};
         default: return {};
     }
 }

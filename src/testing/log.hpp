@@ -48,6 +48,17 @@ public:
     void on_start() { ++starts_; }
     /// Attempts are counted anew.
     void on_reconnect_now() { counts_anew_ = 2; }
+    /// A call was refused for want of room, and there was something that will make some.
+    void on_refused() {
+        ++waits_;
+        refused_ = true;
+    }
+    /// The kernel did not take all of what there was.
+    void on_kernel_refused() { ++waits_; }
+    /// Nothing waits any more, and the user has taken all events. What is wrong with that; empty if nothing is.
+    [[nodiscard]] std::string judge_emptiness() const {
+        return refused_ && stage_ == Stage::open ? "no `writable` after a call was refused" : "";
+    }
     /// What is wrong with it; empty if nothing is.
     [[nodiscard]] std::string judge(const Event& event);
     /// A start that no event tells of yet.
@@ -73,7 +84,9 @@ private:
     unsigned counts_anew_ = 0;
     std::set<std::uint64_t> fates_;  ///< Messages whose fate is known.
 
-    bool switched_ = false;  ///< The open connection took the place of another.
+    std::uint64_t waits_ = 0;  ///< Reasons for a `writable` that has not come yet.
+    bool refused_ = false;     ///< It, or a new connection, has to come.
+    bool switched_ = false;    ///< The open connection took the place of another.
     bool in_message_ = false;
     unsigned cuts_left_ = 0;  ///< Messages that may stay incomplete, one a connection whose place was taken.
     std::size_t message_size_ = 0;

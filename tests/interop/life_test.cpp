@@ -552,6 +552,35 @@ TEST(Sending, WhatWaitsForMoreMakesRoomWhenTheQueueIsFull) {
     release.set_value();
 }
 
+TEST(Sending, WhoIsRefusedInAHandlerGoesOnWhenThereIsRoom) {
+    constexpr int wanted = 1'000;
+    std::promise<int> heard;
+    ScriptedServer server([&](Peer& peer) {
+        if (!peer.upgrade()) return;
+        int count = 0;
+        while (const auto read = peer.read_frame()) {
+            if (read->opcode == 8) break;
+            if (read->payload == std::to_string(count) + std::string(100, 'x')) ++count;
+            if (count == wanted) break;
+        }
+        heard.set_value(count);
+    });
+    Config small = short_config(server.url());
+    small.limits.max_send_queue = 4u << 10u;  // less than what is gathered inside a handler
+    Client client{small};
+    int sent = 0;
+    const auto go_on = [&] {
+        while (sent < wanted && !client.send_text(std::to_string(sent) + std::string(100, 'x'))) ++sent;
+    };
+    ASSERT_FALSE(client.on_event([&](const Event& event) {
+        if (event.kind == Event::Kind::open || event.kind == Event::Kind::writable) go_on();
+    }));
+    ASSERT_FALSE(client.start());
+    auto outcome = heard.get_future();
+    ASSERT_EQ(outcome.wait_for(bearable), std::future_status::ready);
+    EXPECT_EQ(outcome.get(), wanted);
+}
+
 TEST(Stress, RandomCallsFromEverywhere) {
     ScriptedServer server(echo);
     for (unsigned seed = 0; seed < 30; ++seed) {

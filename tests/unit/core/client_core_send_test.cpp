@@ -1,4 +1,5 @@
 // What becomes of messages: their fates, the offline queue, and what is kept until the kernel has it.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -57,6 +58,7 @@ public:
     }
     /// What the kernel has got of the stream, frame by frame; `write` counts from a new stream on then.
     Lines heard() { return wire::read_client(std::exchange(wire, {})).shown(); }
+    [[nodiscard]] auto count(Kind kind) const { return std::count(core.kinds.begin(), core.kinds.end(), kind); }
     void lose_connection() {
         core->on_eof(core.stream(), core.now());
         core.take();
@@ -291,6 +293,44 @@ TEST(ClientCoreQueue, GoesToTheConnectionAsThereIsRoom) {
     EXPECT_EQ(client.heard().size(), 3u);
     EXPECT_EQ(client.core.fates, (Lines{"1 sent", "2 sent", "3 dropped send_queue_full", "5 sent"}))
         << "what never fits does not block the rest";
+}
+
+TEST(ClientCoreQueue, WhoIsRefusedIsToldWhenThereIsRoom) {
+    Config config;
+    config.limits.max_send_queue = 100;
+    Sending client(config);
+    client.open();
+    const auto writable = [&] { return client.count(Kind::writable); };
+    EXPECT_EQ(client->send(Opcode::text, as_bytes(std::string(500, 'x'))), Errc::send_queue_full);
+    EXPECT_FALSE(client->needs_settle());
+    EXPECT_FALSE(client->send(Opcode::text, as_bytes(std::string(60, 'x'))));
+    client.write();
+    EXPECT_EQ(writable(), 0) << "what is refused when nothing waits will never fit";
+
+    EXPECT_FALSE(client->send(Opcode::text, as_bytes(std::string(60, 'x'))));
+    EXPECT_EQ(client->send(Opcode::text, as_bytes(std::string(60, 'x'))), Errc::send_queue_full);
+    client.write();
+    EXPECT_EQ(writable(), 1);
+    EXPECT_EQ(client->send_part(Opcode::text, as_bytes(std::string(60, 'x')), false), std::error_code());
+    EXPECT_EQ(client->send_part(Opcode::continuation, as_bytes(std::string(60, 'x')), true), Errc::send_queue_full);
+    client.write();
+    EXPECT_EQ(writable(), 2);
+    client.write();
+    EXPECT_EQ(writable(), 2) << "once";
+}
+
+TEST(ClientCoreQueue, WhoIsRefusedBecauseOfTheQueueIsToldToo) {
+    Config config = queueing({.max_bytes = 150});
+    config.limits.max_send_queue = 100;
+    Sending client(config);
+    client.watch(std::string(60, 'a'));
+    client.watch(std::string(60, 'b'));
+    EXPECT_EQ(client->send(Opcode::text, as_bytes(std::string(60, 'c'))), Errc::send_queue_full);
+    client.open();
+    EXPECT_EQ(client->send(Opcode::text, as_bytes(std::string(100, 'c'))), Errc::send_queue_full) << "`b` waits yet";
+    client.write();
+    EXPECT_EQ(client.count(Kind::writable), 1);
+    client.watch(std::string(60, 'c'));
 }
 
 TEST(ClientCoreQueue, ACopyForWhichThereIsNoMemoryRefusesTheMessage) {

@@ -90,6 +90,42 @@ TEST(ClientCoreAttempt, APongCanBeSentUnasked) {
     EXPECT_EQ(core->pong(as_bytes(std::string(126, 'p'))), Errc::control_payload_too_long);
 }
 
+TEST(ClientCoreEvents, AreAnnouncedAndMayBeTakenBeforeTheyAreSettled) {
+    DrivenCore core({.url = "ws://host.example/"});
+    EXPECT_FALSE(core->has_events());
+    EXPECT_FALSE(core.start());
+    EXPECT_TRUE(core->has_events()) << "connecting";
+    core.connect();
+    core.receive(core.answer());
+    EXPECT_FALSE(core->has_events()) << "open was taken";
+
+    const std::string bytes = "\x81\x01m\x89\x01p\x81";
+    const std::span<std::byte> space = core->rx_space(core.stream());
+    std::memcpy(space.data(), bytes.data(), bytes.size());
+    core->rx_commit(core.stream(), bytes.size(), core.now());
+    EXPECT_TRUE(core->has_events());
+    std::vector<Event::Kind> kinds;
+    for (Event event; core->next(event);) kinds.push_back(event.kind);
+    EXPECT_EQ(kinds, (std::vector{Event::Kind::message, Event::Kind::ping}));
+    EXPECT_FALSE(core->has_events());
+    core->settle(core.now());
+    EXPECT_EQ(core.transmit().size(), 2u + 4u + 1u) << "the pong";
+    EXPECT_FALSE(core->needs_settle());
+    EXPECT_FALSE(core->has_events());
+}
+
+TEST(ClientCoreEvents, AViolationNeedsSettlingOnceMoreWhenItsCloseHasLeft) {
+    DrivenCore core({.url = "ws://host.example/"});
+    core.open();
+    core.receive("\x83\x01m");
+    EXPECT_FALSE(core->needs_settle());
+    EXPECT_FALSE(core.transmit().empty());
+    EXPECT_TRUE(core->needs_settle()) << "for FIN";
+    core->settle(core.now());
+    EXPECT_FALSE(core->needs_settle());
+    core.expect(Command::Kind::half_close);
+}
+
 /// A client that keeps trying, with a fixed delay.
 struct Persistent : DrivenCore {
     Persistent()

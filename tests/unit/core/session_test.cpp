@@ -452,6 +452,44 @@ TEST(SessionTest, WritableOnceEverythingThatHadToWaitHasLeft) {
     EXPECT_EQ(bench.stats().send_queued, 0u);
 }
 
+TEST(SessionTest, WritableOnceThereIsRoomForWhatWasRefused) {
+    Config config;
+    config.limits.max_send_queue = 1'000;
+    config.water_marks.low = 200;
+    Bench bench(config);
+    ASSERT_FALSE(bench.text(std::string(800, 'x')));
+    bench.session.want_writable();
+    EXPECT_FALSE(bench.session.needs_settle());
+    bench.flush();
+    EXPECT_TRUE(bench.session.needs_settle());
+    EXPECT_TRUE(bench.session.take_writable());
+    EXPECT_FALSE(bench.session.take_writable()) << "once";
+
+    ASSERT_FALSE(bench.text(std::string(100, 'x')));
+    bench.session.want_writable();
+    bench.flush(0);
+    EXPECT_FALSE(bench.session.take_writable()) << "nothing has left";
+    bench.flush(1);
+    EXPECT_TRUE(bench.session.take_writable()) << "there is more room";
+    bench.flush();
+    EXPECT_FALSE(bench.session.take_writable());
+}
+
+TEST(SessionTest, APongThatHadToWaitNeedsSettlingWhenThereIsRoom) {
+    Bench bench;
+    std::string pings;
+    for (int i = 0; i < 130; ++i) pings += frame(wire::ping, std::string(125, 'p'));
+    bench.receive(pings);
+    EXPECT_FALSE(bench.session.needs_settle());
+    bench.receive(frame(wire::ping, "one more"));
+    EXPECT_FALSE(bench.session.needs_settle()) << "the kernel has taken nothing yet";
+    bench.flush();
+    EXPECT_TRUE(bench.session.needs_settle());
+    EXPECT_EQ(bench.sent().size(), 130u);
+    EXPECT_FALSE(bench.session.needs_settle());
+    EXPECT_EQ(bench.sent(), Lines{R"(pong "one more")"});
+}
+
 TEST(SessionTest, PartsOfAMessage) {
     Bench bench;
     ASSERT_FALSE(bench.part(Opcode::text, "one"));
@@ -876,6 +914,7 @@ TEST(SessionTest, EveryViolationIsAnsweredWithItsCode) {
         bench.flush(5);
         EXPECT_FALSE(bench.session.take_half_close());
         EXPECT_EQ(bench.sent(), (Lines{R"(text "begun")", R"(pong "p")", close_line(violation.close_code, row.text)}));
+        EXPECT_TRUE(bench.session.half_close_due());
         EXPECT_TRUE(bench.session.take_half_close());
         EXPECT_FALSE(bench.session.take_half_close()) << "once";
 

@@ -306,10 +306,8 @@ void Connection::rx_commit(std::size_t n, TimePoint now) {
     if (status != TlsLayer::Status::need_input) on_tls_end(status, now);
 }
 
-/// What lies behind a large message is read as usual: all that is read into the buffer then has to be copied.
 void Connection::commit_payload(std::size_t n, TimePoint now) {
     const Bytes bytes = session_->commit_payload(n);
-    flooded_ = false;
     if (n == 0) return;
     session_->trace_received(bytes);
     session_->on_received(now);

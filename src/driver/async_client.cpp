@@ -144,7 +144,9 @@ private:
     template <class Action>
     void throwing(const Action& action) noexcept;
     void take_in(MessageView view);
+    void hold_back(std::size_t size);
     [[nodiscard]] bool has_room() const;
+    [[nodiscard]] std::optional<Message> take_message(bool& refill);
     void go_on();
 
     const asio::any_io_executor executor_;
@@ -164,6 +166,7 @@ private:
     bool connect_cancelled_ = false;
     std::list<Waiting> receiving_;
     driver::Inbox inbox_;
+    std::size_t handed_ = 0;  ///< Bytes of a large message that an operation has got, until that has been completed.
     std::list<WaitingSend> sending_;
     std::list<Waiting> draining_;
     std::list<Waiting> closing_;
@@ -214,7 +217,7 @@ void AsyncClient::Impl::connect(OperationPtr operation) {
 }
 
 void AsyncClient::Impl::receive(OperationPtr operation) {
-    Message message;
+    std::optional<Message> message;
     bool refill = false;
     {
         const std::lock_guard lock(mutex_);
@@ -223,21 +226,18 @@ void AsyncClient::Impl::receive(OperationPtr operation) {
         if (config().delivery == Delivery::chunks) {
             return completions.add(std::move(operation), make_error_code(Errc::handlers_in_use));
         }
-        if (inbox_.empty()) {
-            if (started_) {
+        try {
+            message = take_message(refill);
+            if (!message && started_) {
                 receiving_.push_back({.operation = std::move(operation)});
-            } else {
+            } else if (!message) {
                 completions.add(std::move(operation), ending_ ? ending_.code : make_error_code(Errc::not_connected));
             }
-            return;
-        }
-        try {
-            message = inbox_.pop(config().receive_buffer / 2, refill);
         } catch (const std::bad_alloc&) {
-            return completions.add(std::move(operation), make_error_code(Errc::out_of_memory));
+            completions.add(std::move(operation), make_error_code(Errc::out_of_memory));
         }
     }
-    operation.release()->complete({}, std::move(message));
+    if (message) operation.release()->complete({}, std::move(*message));
     if (refill) wake();
 }
 
@@ -246,11 +246,16 @@ std::optional<Message> AsyncClient::Impl::try_receive() {
     bool refill = false;
     {
         const std::lock_guard lock(mutex_);
-        if (inbox_.empty()) return message;
-        message = inbox_.pop(config().receive_buffer / 2, refill);
+        message = take_message(refill);
     }
     if (refill) wake();
     return message;
+}
+
+/// Under the lock. `refill`: then the loop is to be woken, without it.
+std::optional<Message> AsyncClient::Impl::take_message(bool& refill) {
+    if (inbox_.empty()) return std::nullopt;
+    return inbox_.pop(config().receive_buffer / 2, refill);
 }
 
 void AsyncClient::Impl::send(Opcode opcode, Bytes bytes, OperationPtr operation) {
@@ -381,6 +386,7 @@ void AsyncClient::Impl::on_start(StartMode mode) {
     ending_ = Error();
     closed_well_ = false;
     inbox_.clear();
+    handed_ = 0;
 }
 
 void AsyncClient::Impl::on_idle() {
@@ -470,14 +476,30 @@ void AsyncClient::Impl::take_in(MessageView view) {
         inbox_.push(view);
     } else {
         Message message{view.opcode, std::string(view.text())};
+        const std::size_t size = message.data.size();
         OperationPtr operation = std::move(receiving_.front().operation);
         receiving_.pop_front();
         operation.release()->complete({}, std::move(message));
+        if (size >= config().receive_buffer) hold_back(size);
     }
 }
 
+/// Otherwise there would always be two of them. Under the lock.
+void AsyncClient::Impl::hold_back(std::size_t size) {
+    engine().post([self = self()] {
+        {
+            const std::lock_guard lock(self->mutex_);
+            self->handed_ = 0;
+        }
+        self->wake();
+    });
+    handed_ = size;
+}
+
 /// Under the lock.
-bool AsyncClient::Impl::has_room() const { return !receiving_.empty() || inbox_.bytes() < config().receive_buffer; }
+bool AsyncClient::Impl::has_room() const {
+    return !receiving_.empty() || handed_ + inbox_.bytes() < config().receive_buffer;
+}
 
 void AsyncClient::Impl::note(const Event& event) {
     Completions completions;

@@ -329,6 +329,29 @@ TEST(AsyncOperations, MessagesThatNobodyReceivesAreHeldBackInTheServer) {
     });
 }
 
+TEST(AsyncOperations, BehindALargeMessageReadingGoesOn) {
+    std::promise<bool> answered;
+    ScriptedServer server([&](Peer& peer) {
+        peer.upgrade();
+        peer.send(frame(2, std::string(200'000, 'x')) + frame(9, "still there?"));
+        const auto pong = peer.read_frame();
+        answered.set_value(pong && pong->opcode == 10);
+        peer.hold();
+    });
+    run([&](asio::any_io_executor executor) -> asio::awaitable<void> {
+        AsyncClient client{executor, quick(server.url())};
+        co_await client.async_connect(asio::use_awaitable);
+        EXPECT_EQ((co_await client.async_receive(asio::use_awaitable)).data.size(), 200'000u);
+        auto pong = answered.get_future();
+        asio::steady_timer timer(executor);
+        for (int i = 0; i < 1000 && pong.wait_for(0ms) != std::future_status::ready; ++i) {
+            timer.expires_after(1ms);
+            co_await timer.async_wait(asio::use_awaitable);  // nobody receives
+        }
+        EXPECT_EQ(pong.wait_for(0ms), std::future_status::ready) << "it is not read any more";
+    });
+}
+
 TEST(AsyncOperations, SendsWaitForRoomInTheirOrder) {
     std::string received;
     {

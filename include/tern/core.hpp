@@ -322,6 +322,8 @@ public:
     [[nodiscard]] std::size_t tx(StreamId id, std::span<Bytes> out);
     /// The kernel took the first `n` bytes of what `tx` gave; 0 when it would block. Ends the loan. Group `send`.
     void tx_consume(StreamId id, std::size_t n);
+    /// Messages may be compressed: both sides of the open connection have agreed on it. Group `send`.
+    [[nodiscard]] bool compresses() const noexcept;
     /// `settle` would make events or commands, move the deadline or make room because of what was sent, or was not.
     /// Group `send`.
     [[nodiscard]] bool needs_settle() const noexcept;

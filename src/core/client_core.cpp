@@ -202,10 +202,7 @@ public:
     void lack_memory() noexcept {
         if (alive_) memory_.store(MemoryState::lacking, std::memory_order_relaxed);
     }
-    /// No message of this connection is compressed, and there is nothing wrong.
-    [[nodiscard]] bool sends_plain() const noexcept {
-        return link_ && !link_.session().compresses() && !lacks_memory();
-    }
+    [[nodiscard]] bool compresses() const noexcept { return link_ && link_.session().compresses(); }
     [[nodiscard]] bool lacks_memory() const noexcept {
         return memory_.load(std::memory_order_relaxed) == MemoryState::lacking;
     }
@@ -1370,7 +1367,8 @@ std::error_code ClientCore::finish(Outgoing& outgoing) {
     return sending(*impl_, [&] { return impl_->finish(outgoing); }, out_of_memory);
 }
 std::error_code ClientCore::send(Opcode opcode, Bytes payload, const SendOptions& options) {
-    if (impl_->sends_plain() && impl_->send_quickly(opcode, payload, options)) return {};
+    const bool special = impl_->compresses() || impl_->lacks_memory();
+    if (!special && impl_->send_quickly(opcode, payload, options)) return {};
     return send_slowly(*impl_, opcode, payload, options);
 }
 std::error_code ClientCore::send_part(Opcode opcode, Bytes payload, bool fin, const SendOptions& options) {
@@ -1443,6 +1441,7 @@ std::size_t ClientCore::tx(StreamId id, std::span<Bytes> out) {
 void ClientCore::tx_consume(StreamId id, std::size_t n) {
     sending(*impl_, [&] { impl_->tx_consume(id, n); }, [] {});
 }
+bool ClientCore::compresses() const noexcept { return impl_->compresses(); }
 bool ClientCore::needs_settle() const noexcept { return impl_->needs_settle(); }
 bool ClientCore::has_events() const noexcept { return impl_->has_events(); }
 bool ClientCore::unsettled() const noexcept { return impl_->unsettled(); }

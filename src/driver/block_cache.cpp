@@ -5,11 +5,10 @@
 #include <utility>
 
 namespace tern::driver {
-
 namespace {
 
 /// A little more than a mebibyte, so that messages of that size do not get fresh memory from the system each time.
-constexpr std::size_t most_bytes = 20 * (64u << 10u);
+constexpr std::size_t most_bytes = std::size_t{20} << 16u;
 
 }  // namespace
 

@@ -25,8 +25,8 @@ constexpr std::size_t max_pieces = 4;
 constexpr std::size_t gather_limit = 60u << 10u;
 /// Calls of the kernel, after which somebody else has to go on writing.
 constexpr int writes_at_once = 16;
-/// Reads from one connection before others have their turn.
-constexpr int reads_at_once = 8;
+/// Reads from one connection before others have their turn: less than a mebibyte.
+constexpr int reads_at_once = 4;
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
@@ -111,23 +111,23 @@ Error Runner::begin(StartMode mode) {
 }
 
 std::error_code Runner::send(Opcode opcode, Bytes payload, const SendOptions& options) {
-    if (stays_plain(config_->compression, opcode, payload, options)) {
-        // Mostly there is room, too. Only the loop's thread changes `in_handler_`.
-        const bool in_handler = engine_->on_thread() && in_handler_;
-        std::error_code error;
-        if (in_handler) {
-            const LoopLock lock(mutex_);
-            error = core_.send(opcode, payload, options);
-            // The loop looks after the core behind the handler.
-            if (!error && core_.send_queued() < gather_limit) return error;
-        }
-        if (!error) {
-            Lock lock(mutex_);
-            if (!in_handler) error = core_.send(opcode, payload, options);
-            if (!error) {
-                flush_and_settle(lock, options.more);
-                return error;
-            }
+    // Mostly there is nothing to compress, and there is room.
+    const bool plain = stays_plain(config_->compression, opcode, payload, options);
+    const auto queue = [&] { return (plain || !core_.compresses()) && !core_.send(opcode, payload, options); };
+    // Only the loop's thread changes `in_handler_`.
+    const bool in_handler = engine_->on_thread() && in_handler_;
+    bool queued = false;
+    if (in_handler) {
+        const LoopLock lock(mutex_);
+        queued = queue();
+        // The loop looks after the core behind the handler.
+        if (queued && core_.send_queued() < gather_limit) return {};
+    }
+    if (queued || !in_handler) {
+        Lock lock(mutex_);
+        if (queued || queue()) {
+            flush_and_settle(lock, options.more);
+            return {};
         }
     }
     return send_slowly(opcode, payload, options);

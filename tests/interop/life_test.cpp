@@ -499,7 +499,54 @@ TEST(Sending, FromManyThreadsLosesAndMixesNothing) {
     }
 }
 
-/// Random calls from several threads and from handlers. That it ends without a report of a sanitizer is the test.
+/// A handler that has sent long enough alone does so without a mutex, until another thread comes.
+TEST(Sending, FromAHandlerThatNeverStopsAndFromAnotherThread) {
+    std::promise<void> complete;
+    std::atomic<std::size_t> wanted = 0;  // of the handler
+    std::atomic<std::size_t> handled = 0;
+    std::atomic<bool> enough = false;
+    ScriptedServer server([&](Peer& peer) {
+        if (!peer.upgrade()) return;
+        peer.send(frame(1, "go"));
+        std::size_t next_of_handler = 0;
+        std::size_t next_of_thread = 0;
+        for (bool last = false; !last;) {
+            const auto read = peer.read_frame();
+            if (!read) return;
+            last = read->payload == "last";
+            if (last) break;
+            std::size_t& next = read->payload[0] == 'h' ? next_of_handler : next_of_thread;
+            if (std::stoul(read->payload.substr(1)) != next++) return;
+        }
+        EXPECT_EQ(next_of_handler, handled);
+        EXPECT_EQ(next_of_thread, 300u);
+        complete.set_value();
+        peer.hold();
+    });
+    Client client{patient_config(server.url())};
+    static_cast<void>(client.on_message([&](MessageView) {
+        while (!enough) {
+            while (handled < wanted) {
+                EXPECT_EQ(client.send_text("h" + std::to_string(handled)), std::error_code());
+                ++handled;
+            }
+        }
+        EXPECT_EQ(client.send_text("last"), std::error_code());
+    }));
+    ASSERT_FALSE(client.start());
+    for (std::size_t i = 0; i < 300; ++i) {
+        if (i % 100 == 0) {
+            wanted += 20'000;
+            while (handled < wanted) std::this_thread::yield();
+        }
+        wanted += 100;  // meanwhile
+        EXPECT_EQ(client.send_text("t" + std::to_string(i), {.wait = bearable}), std::error_code());
+        if (i % 10 == 0) static_cast<void>(client.stats());
+    }
+    enough = true;
+    EXPECT_EQ(complete.get_future().wait_for(bearable), std::future_status::ready);
+}
+
 TEST(Sending, WhatHasMoreBehindItWaitsForTheRest) {
     ScriptedServer server(echo);
     std::promise<void> held;
@@ -581,6 +628,7 @@ TEST(Sending, WhoIsRefusedInAHandlerGoesOnWhenThereIsRoom) {
     EXPECT_EQ(outcome.get(), wanted);
 }
 
+/// Random calls from several threads and from handlers. That it ends without a report of a sanitizer is the test.
 TEST(Stress, RandomCallsFromEverywhere) {
     ScriptedServer server(echo);
     for (unsigned seed = 0; seed < 30; ++seed) {

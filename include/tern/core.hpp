@@ -21,9 +21,8 @@
 //
 // Threads. Calls are in three groups:
 //   whole    everything that is not named below: excludes all other calls.
-//   receive  next (of events and messages), put_back: by the thread that runs the loop; may run at the same time as
-//   calls of the group `send`. send     begin, finish, send, send_part, ping, pong, close, tx, tx_consume, and the
-//   questions about state: exclude each other.
+//   receive  next (events and messages), put_back: by the loop's thread; beside calls of the group `send`.
+//   send     begin, finish, send, send_part, ping, pong, close, tx, tx_consume, questions about state: one at a time.
 // So one lock around `whole` and `send` is enough, and receiving takes none: no lock per message. Compressing a large
 // message takes long; `Outgoing` says how to keep it out of that lock.
 #pragma once

@@ -35,17 +35,14 @@ public:
     /// (`send_queue_full`, `out_of_memory`, `no_entropy`) nothing was queued.
     [[nodiscard]] std::error_code push(Opcode opcode, Bytes payload, bool fin, std::size_t fragment_size = 0,
                                        bool compressed = false);
-    /// The same for a message in one frame, if it fits behind what is queued without further ado. False: nothing was
-    /// done, and it is for `push`.
+    /// A message of that size fits behind what is queued without further ado.
+    [[nodiscard]] bool fits_quickly(std::size_t size) noexcept { return quick_room(size) != nullptr; }
+    /// The same as `push` for a message in one frame that `fits_quickly`. False: nothing was done, and it is for
+    /// `push`.
     [[nodiscard, gnu::always_inline]] bool push_quickly(Opcode opcode, Bytes payload) {
-        Segment* const segment = bulk_.back();
-        const std::size_t most = payload.size() + max_frame_header;
-        if (segment == nullptr || payload.size() > max_short_payload || segment->room() < most ||
-            queued() + most > quick_limit_) {
-            return false;
-        }
+        Segment* const segment = quick_room(payload.size());
         MaskKey key;
-        if (!keys_.next(key)) return false;
+        if (segment == nullptr || !keys_.next(key)) return false;
         std::byte* const at = segment->data() + segment->end;
         const std::size_t header = write_short_header(at, opcode, payload.size(), key);
         mask_copy(at + header, payload.data(), payload.size(), key, 0);
@@ -169,6 +166,15 @@ private:
 
     Lane bulk_;
     Lane control_;
+    /// Null: it does not fit quickly.
+    [[nodiscard, gnu::always_inline]] Segment* quick_room(std::size_t size) noexcept {
+        Segment* const segment = bulk_.back();
+        const std::size_t most = size + max_frame_header;
+        const bool fits = segment != nullptr && size <= max_short_payload && segment->room() >= most &&
+                          queued() + most <= quick_limit_;
+        return fits ? segment : nullptr;
+    }
+
     Spares spares_;
     MaskKeys keys_;
     std::size_t limit_;

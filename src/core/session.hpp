@@ -67,7 +67,10 @@ public:
     /// Sends a whole message as it is, if there is nothing special about it or the session. False: nothing was done,
     /// and it is for `send`.
     [[nodiscard, gnu::always_inline]] bool send_quickly(Opcode opcode, Bytes payload, const SendOptions& options) {
-        if (opcode != Opcode::binary && !is_good_text(opcode, payload, options)) return false;
+        if (opcode != Opcode::binary) {
+            // Text is not looked at in vain: `send` does that anyway.
+            if (!outbox_.fits_quickly(payload.size()) || !is_good_text(opcode, payload, options)) return false;
+        }
         if (!outbox_.push_quickly(opcode, payload)) return false;
         ++messages_sent_;
         return true;

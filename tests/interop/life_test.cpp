@@ -547,56 +547,58 @@ TEST(Sending, FromAHandlerThatNeverStopsAndFromAnotherThread) {
     EXPECT_EQ(complete.get_future().wait_for(bearable), std::future_status::ready);
 }
 
+/// A client whose loop stays inside a handler, so that nobody but the test writes. Against `echo`.
+class HeldClient {
+public:
+    explicit HeldClient(const Config& config) : client_(config) {
+        EXPECT_FALSE(client_.on_message([this, released = release_.get_future().share()](MessageView message) {
+            if (message.text() != "hold") return;
+            held_.set_value();
+            released.wait();
+        }));
+        EXPECT_FALSE(client_.connect());
+        EXPECT_FALSE(client_.send_text("hold"));
+        EXPECT_EQ(held_.get_future().wait_for(bearable), std::future_status::ready);
+    }
+    HeldClient(const HeldClient&) = delete;
+    HeldClient& operator=(const HeldClient&) = delete;
+    ~HeldClient() { release_.set_value(); }
+
+    Client* operator->() { return &client_; }
+
+private:
+    std::promise<void> held_;
+    std::promise<void> release_;
+    Client client_;
+};
+
 TEST(Sending, WhatHasMoreBehindItWaitsForTheRest) {
     ScriptedServer server(echo);
-    std::promise<void> held;
-    std::promise<void> release;
-    Client client{short_config(server.url())};
-    // The loop must not come along meanwhile; it would write what waits.
-    ASSERT_FALSE(client.on_message([&, released = release.get_future().share()](MessageView message) {
-        if (message.text() != "hold") return;
-        held.set_value();
-        released.wait();
-    }));
-    ASSERT_FALSE(client.connect());
-    ASSERT_FALSE(client.send_text("hold"));
-    ASSERT_EQ(held.get_future().wait_for(bearable), std::future_status::ready);
-    ASSERT_FALSE(client.send_text("one", {.more = true}));
-    const std::size_t one = client.stats().send_queued;
+    HeldClient client{short_config(server.url())};
+    ASSERT_FALSE(client->send_text("one", {.more = true}));
+    const std::size_t one = client->stats().send_queued;
     EXPECT_NE(one, 0u);
-    ASSERT_FALSE(client.send_text("two", {.more = true}));
-    EXPECT_EQ(client.stats().send_queued, 2 * one);
-    ASSERT_FALSE(client.send_text("end"));
-    EXPECT_EQ(client.stats().send_queued, 0u);
-    ASSERT_FALSE(client.send_binary(std::vector<std::byte>(70'000), {.more = true}));
-    EXPECT_EQ(client.stats().send_queued, 0u) << "so much does not wait";
-    ASSERT_FALSE(client.send_text("drained", {.more = true}));
-    EXPECT_FALSE(client.drain(bearable));
-    EXPECT_EQ(client.stats().send_queued, 0u);
-    release.set_value();
+    ASSERT_FALSE(client->send_text("two", {.more = true}));
+    EXPECT_EQ(client->stats().send_queued, 2 * one);
+    ASSERT_FALSE(client->send_text("end"));
+    EXPECT_EQ(client->stats().send_queued, 0u);
+    ASSERT_FALSE(client->send_binary(std::vector<std::byte>(70'000), {.more = true}));
+    EXPECT_EQ(client->stats().send_queued, 0u) << "so much does not wait";
+    ASSERT_FALSE(client->send_text("drained", {.more = true}));
+    EXPECT_FALSE(client->drain(bearable));
+    EXPECT_EQ(client->stats().send_queued, 0u);
 }
 
 TEST(Sending, WhatWaitsForMoreMakesRoomWhenTheQueueIsFull) {
     ScriptedServer server(echo);
-    std::promise<void> held;
-    std::promise<void> release;
     Config small = short_config(server.url());
     small.limits.max_send_queue = 5'000;
-    Client client{small};
-    ASSERT_FALSE(client.on_message([&, released = release.get_future().share()](MessageView message) {
-        if (message.text() != "hold") return;
-        held.set_value();
-        released.wait();
-    }));
-    ASSERT_FALSE(client.connect());
-    ASSERT_FALSE(client.send_text("hold"));
-    ASSERT_EQ(held.get_future().wait_for(bearable), std::future_status::ready);
+    HeldClient client{small};
     for (const std::size_t size : {40u, 1'000u}) {  // too short to be compressed, and not
         for (int i = 0; i < 300; ++i) {
-            ASSERT_FALSE(client.send_text(std::string(size, 'x'), {.more = true})) << size << " bytes, number " << i;
+            ASSERT_FALSE(client->send_text(std::string(size, 'x'), {.more = true})) << size << " bytes, number " << i;
         }
     }
-    release.set_value();
 }
 
 TEST(Sending, WhoIsRefusedInAHandlerGoesOnWhenThereIsRoom) {

@@ -220,9 +220,10 @@ void Client::pump() {
         core_.settle(schedule_.now());
         step("settle");
         bool progress = false;
-        while (flush()) {
-            progress = true;
-            if (!core_.needs_settle()) break;
+        for (bool wrote = true; wrote;) {
+            wrote = flush();
+            progress |= wrote;
+            if (!core_.needs_settle()) break;  // asked behind a refusal too: last words are asked for only once
             core_.settle(schedule_.now());
             step("settle");
         }

@@ -1001,7 +1001,11 @@ void ClientCore::Impl::update_link(TimePoint now) {
 void ClientCore::Impl::tell_of_room() {
     core::Session& session = link_.session();
     if (session.wants_writable() && !anything_waits()) session.note_room();
-    if (session.take_writable()) add_event(Event::Kind::writable);
+    // While a successor is being looked for, a connection may fail without the user being told: messages wait for the
+    // successor then, and there is room for them. A Close of the peer he has been told of.
+    if (session.take_writable() && state() == State::open && !session.closed_by_peer()) {
+        add_event(Event::Kind::writable);
+    }
 }
 
 /// The peer announces that it will be gone soon, and another connection may find its successor. A peer that does so all

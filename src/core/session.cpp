@@ -394,7 +394,7 @@ bool Session::take_half_close() noexcept {
     return true;
 }
 
-bool Session::take_writable() noexcept { return std::exchange(became_writable_, false) && state_ == State::open; }
+bool Session::take_writable() noexcept { return std::exchange(became_writable_, false); }
 bool Session::take_congested() noexcept { return std::exchange(became_congested_, false) && state_ == State::open; }
 
 CloseInfo Session::close_info() const {

@@ -146,6 +146,27 @@ TEST(SimSwitch, TheOldOneDiesWhileTheNewOneIsMade) {
     EXPECT_EQ(life.server.peers.size(), 2u) << "the attempt under way is the one that is used";
 }
 
+TEST(SimSwitch, TheOldOneFailsWhileSomebodyWaitsForRoom) {
+    Behaviour behaviour = quiet();
+    behaviour.up.capacity = 1000;
+    Config config = usual;
+    config.limits.max_send_queue = 5'000;
+    Life life(behaviour, config);
+    ASSERT_TRUE(life.open());
+    life.peer().pause();
+    EXPECT_FALSE(life.client.send_binary(std::string(4'000, 'x')));
+    EXPECT_EQ(life.client.send_binary(std::string(4'000, 'x')), Errc::send_queue_full);
+    life.server.behaviour.accept = Behaviour::Accept::black_hole;
+    EXPECT_FALSE(life.client.refresh());
+    life.server.last().write("not a frame");
+    life.world.run_for(100ms);
+    life.peer().resume();
+    ASSERT_TRUE(life.until(Kind::writable, 1s)) << life.log();
+    EXPECT_EQ(life.client.count(Kind::closed), 0u) << "a successor is still looked for";
+    EXPECT_EQ(life.client.state(), State::open);
+    EXPECT_FALSE(life.client.send_binary("waits for the successor"));
+}
+
 class SimGoingAway : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(SimGoingAway, IsNoInterruption) {

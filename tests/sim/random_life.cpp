@@ -206,6 +206,8 @@ void RandomLife::run() {
     }
     if (!rules_.flips) last_words();
     world_.run_for(1s);
+    // A connection that was only kept up in name takes last words too, and they wait for its successor.
+    if (!world_.run_until(settled, long_enough)) complain("last words wait for ever");
     if (client_->ended() && client_->pool.out() != 0) complain("memory of the pool is kept behind the end");
     complaints_ += ledger_.judge(client_->log, world_.peers());
 }

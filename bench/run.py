@@ -62,7 +62,7 @@ def rows():
     sized("wss send", "send", [(16, 5, 3), (128, 2, 1.5), (16384, 1.6, 1.3), (1 << 20, 1.3, 1.2)], ["--tls"])
     sized("deflate receive", "receive", [(1024, 1.1, 1.03), (16384, 1.05, 1.03)], ["--kind", "deflate"])
     connecting = ["bare", "tern loop", "beast sync", "beast async", "websocketpp", "libwebsockets", "poco", "qt"]
-    add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=connecting)
+    add("connect ws", ["--row", "connect"], 1.15, 1.08, drivers=["bare", "edge", *connecting[1:]])
     add("connect wss", ["--row", "connect", "--tls"], 1.1, 1.08, drivers=connecting)
     # As programs should connect: the server's chain is verified, unless a session is resumed.
     for name, extra in (("verified", []), ("resumed", ["--resume"])):

@@ -4,7 +4,8 @@
 //     prepared floor   the least that a client has to do: cuts frames in place, checks UTF-8, masks with fresh keys,
 //     all of it
 //             gathered in blocks of 64 KiB
-//     edge    as bare with many connections, but asks epoll for edges, as tern does, and even if there is only one
+//     edge    as bare with many connections, but asks epoll for edges, as tern does, and even if there is only one;
+//             connects so too
 //     uring   as edge, but io_uring does all of it (where liburing is installed)
 //
 // TLS is OpenSSL as its documentation advises for throughput: it reads ahead, and writes whole records.
@@ -53,15 +54,19 @@ SSL_CTX* context() {
 class Stream {
 public:
     explicit Stream(const bench::Task& task, SSL_SESSION* session = nullptr)
-        : descriptor_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        : by_edges_(task.form == "edge" && task.row == "connect"),
+          descriptor_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (by_edges_ ? SOCK_NONBLOCK : 0), 0)) {
         const int on = 1;
         setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         address.sin_port = htons(static_cast<std::uint16_t>(task.port));
-        if (connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
+        if (connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+            !(by_edges_ && errno == EINPROGRESS)) {
             bench::fail("connect");
+        }
+        if (by_edges_) wait_for_connection(task);
         if (task.tls) {
             ssl_ = SSL_new(context());
             SSL_set_fd(ssl_, descriptor_);
@@ -99,6 +104,7 @@ public:
             size = recv(descriptor_, to, room, MSG_DONTWAIT);
             if (size < 0 && errno == EAGAIN) return 0;
         } else {
+            if (by_edges_) wait_for_edge();
             do size = recv(descriptor_, to, room, spinning_ ? MSG_DONTWAIT : 0);
             while (size < 0 && errno == EAGAIN);
         }
@@ -129,6 +135,23 @@ private:
         SSL_set_verify(ssl_, SSL_VERIFY_PEER, nullptr);
     }
 
+    void wait_for_connection(const bench::Task& task) const {
+        if (task.tls) bench::unsupported("edges with TLS");
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+        epoll_ctl(epoll(), EPOLL_CTL_ADD, descriptor_, &event);
+        wait_for_edge();
+    }
+    static void wait_for_edge() {
+        epoll_event event{};
+        epoll_wait(epoll(), &event, 1, -1);
+    }
+    static int epoll() {
+        static const int shared = epoll_create1(EPOLL_CLOEXEC);
+        return shared;
+    }
+
+    const bool by_edges_;  ///< One after the other, and all that is received wakes up once.
     const int descriptor_;
     SSL* ssl_ = nullptr;
     bool spinning_ = false;
@@ -549,7 +572,7 @@ void many_by_uring(const bench::Task& task) {
 
 int main(int argc, char** argv) {
     const bench::Task task = bench::parse(argc, argv, {"bare", "floor", "edge", "uring"});
-    if (task.form == "edge" || task.form == "uring") {
+    if (task.form == "uring" || (task.form == "edge" && task.row != "connect")) {
         if (task.row != "receive" && task.row != "echo") bench::unsupported("of this row not that form");
         if (task.form == "edge") {
             many<Epoll>(task);

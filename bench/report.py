@@ -64,7 +64,7 @@ def print_tables(data):
         if "bare" not in found or tern is None:
             continue
         bound, kept = must(row)
-        floor = f"x{found['floor']['ratio']:.3g}" if "floor" in found else ""
+        floor = ", ".join(f"{mark}x{found[each]['ratio']:.3g}" for each, mark in (("floor", ""), ("edge", "edges ")) if each in found)
         best = f"{peer} {amount(found[peer]['value'], unit)}, x{found[peer]['ratio']:.3g}" if peer else ""
         verdict = "" if not bound else "kept" if kept else "**missed**"
         print(f"| {row['row']} | {amount(found['bare']['value'], unit)} | {floor} | {best} | "
@@ -75,7 +75,7 @@ def print_tables(data):
         print("|---|" + "---|" * len(drivers))
         for row in data["rows"]:
             found = row["drivers"]
-            if sum(each in found for each in drivers) < 2:
+            if sum(each in found for each in drivers) < (1 if drivers is MEANS else 2):
                 continue
             cells = [
                 "" if each not in found

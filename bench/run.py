@@ -55,7 +55,7 @@ def rows():
     # Outside of handlers, with both cores for the client.
     for name, form in (("one by one", "thread"), ("with more", "more"), ("by 4 threads", "threads")):
         add(f"send 16 B {name}", ["--row", "send", "--size", "16"], None, drivers=["bare", f"tern {form}"], pin=False)
-    add("echo 32 B", ["--row", "echo", "--size", "32"], 1.15, 1.05)
+    add("echo 32 B", ["--row", "echo", "--size", "32"], 1.15, 1.05, drivers=[*BARE, "edge", *TERN, *PEERS])
     spinning = ["bare", "bare spin", "tern loop spin"]
     add("echo 32 B, latency", ["--row", "echo", "--size", "32"], 0.45, 0.38, "latency_p50", spinning)
     sized("wss receive", "receive", [(16, 3, 2), (128, 1.5, 1.25), (16384, 1.1, 1)], ["--tls"])

@@ -503,7 +503,11 @@ void Client::on_connected(StreamId id, Wire* wire, Error error) {
 void Client::on_readable(StreamId id) {
     while (read_once(id)) {
         // What was received may be taken before it is settled, or behind that.
-        if (std::exchange(take_first_, !take_first_) && !pumping_) take_events();
+        if (std::exchange(take_first_, !take_first_) && !pumping_) {
+            pumping_ = true;  // what the user does meanwhile waits for the pump
+            take_events();
+            pumping_ = false;
+        }
         pump();
     }
     read_end(id);

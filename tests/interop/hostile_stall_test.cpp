@@ -52,7 +52,8 @@ void handshake_cut_everywhere(Ending ending) {
     const std::size_t whole = Peer::accept("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==").size();
     std::vector<Case> cases;
     for (std::size_t size = 0; size < whole; ++size) {
-        cases.emplace_back(std::to_string(size) + " bytes", short_config(""), [size, ending](Peer& peer) {
+        const Config config = ending == Ending::stall ? impatient_config("") : patient_config("");
+        cases.emplace_back(std::to_string(size) + " bytes", config, [size, ending](Peer& peer) {
             const std::string request = peer.read_request();
             peer.send(Peer::accept(request).substr(0, size));
             end(peer, ending);
@@ -74,12 +75,13 @@ TEST(Stall, AtEveryByteOfTheHandshake) { handshake_cut_everywhere(Ending::stall)
 TEST(Drop, AtEveryByteOfTheHandshakeByFin) { handshake_cut_everywhere(Ending::fin); }
 TEST(Drop, AtEveryByteOfTheHandshakeByReset) { handshake_cut_everywhere(Ending::reset); }
 
-/// The same in the bytes of two frames, with keepalive.
+/// The same in the bytes of two frames, with keepalive against silence.
 void frames_cut_everywhere(Ending ending) {
     const std::string bytes = frame(1, "hello") + frame(2, std::string(130, 'x'));
     std::vector<Case> cases;
     for (std::size_t size = 0; size < bytes.size(); size += size < 16 ? 1 : 9) {
-        cases.emplace_back(std::to_string(size) + " bytes", with_keepalive(short_config("")), [=](Peer& peer) {
+        const Config config = ending == Ending::stall ? with_keepalive(patient_config("")) : patient_config("");
+        cases.emplace_back(std::to_string(size) + " bytes", config, [=](Peer& peer) {
             if (!peer.upgrade()) return;
             peer.send(std::string_view(bytes).substr(0, size));
             end(peer, ending);
@@ -104,7 +106,7 @@ TEST(Drop, AtEveryByteOfAFrameByFin) { frames_cut_everywhere(Ending::fin); }
 TEST(Drop, AtEveryByteOfAFrameByReset) { frames_cut_everywhere(Ending::reset); }
 
 TEST(Drop, RightAfterTheConnectionWasAccepted) {
-    Case one("accept", short_config(""), [](Peer&) {});
+    Case one("accept", patient_config(""), [](Peer&) {});
     ASSERT_TRUE(one.client->wait_for_end());
     EXPECT_TRUE(one.client->error() == Errc::upgrade_eof || one.client->error() == Errc::connection_reset)
         << one.client->error().message();
@@ -122,7 +124,7 @@ TEST(Drop, AfterACloseFrameIsStillAnOrderlyEnd) {
 }
 
 TEST(Trickle, OneByteAtATimeDoesNotExtendTheUpgradeDeadline) {
-    Case one("trickle", short_config(""), [](Peer& peer) {
+    Case one("trickle", impatient_config(""), [](Peer& peer) {
         const std::string answer = Peer::accept(peer.read_request(), "X-Long: " + std::string(5000, 'x') + "\r\n");
         for (const char byte : answer) {
             if (!peer.send({&byte, 1})) return;

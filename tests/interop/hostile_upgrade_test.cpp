@@ -164,7 +164,7 @@ TEST(Refusal, WithoutTheEndOfItsBodyIsReportedAtTheDeadline) {
         peer.send("HTTP/1.1 500 Oops\r\nContent-Length: 50\r\n\r\nhalf");
         peer.hold();
     });
-    WatchedClient client(short_config(server.url()));
+    WatchedClient client(impatient_config(server.url()));
     ASSERT_TRUE(client.wait_for_end());
     EXPECT_EQ(client.error().response.status, 500);
     EXPECT_EQ(client.error().response.body, "half");

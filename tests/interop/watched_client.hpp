@@ -113,12 +113,19 @@ inline Config short_config(std::string url) {
     using std::chrono::milliseconds;
     return {.url = std::move(url),
             .timeouts = {.connect = milliseconds(2000),
-                         .upgrade = milliseconds(300),
-                         .attempt = milliseconds(3000),
+                         .upgrade = milliseconds(3000),
+                         .attempt = milliseconds(5000),
                          .close = milliseconds(300),
                          .stop = milliseconds(300)},
             .keepalive = {.interval = milliseconds(0)},
             .reconnect = {.enabled = false}};
+}
+
+/// For servers that do not answer the upgrade in time. All others may be slow because the machine is.
+inline Config impatient_config(std::string url) {
+    Config config = short_config(std::move(url));
+    config.timeouts.upgrade = std::chrono::milliseconds(300);
+    return config;
 }
 
 /// The same with deadlines that a test never reaches.

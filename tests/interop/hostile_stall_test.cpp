@@ -156,12 +156,15 @@ TEST(Silence, InTheMiddleOfALargeFrameIsNoticed) {
 }
 
 TEST(Silence, WhileALargeMessageIsStuckIsNoticed) {
-    Case one("silence", with_keepalive(short_config("")), [](Peer& peer) {
+    const std::string message(40'000'000, 'x');
+    Config config = with_keepalive(short_config(""));
+    config.keepalive.interval = 2s;  // masking so much takes a while where somebody watches it
+    Case one("silence", config, [](Peer& peer) {
         peer.upgrade();
         peer.hold();
     });
     ASSERT_TRUE(one.client->wait_for_open());
-    EXPECT_FALSE((*one.client)->send_binary(as_bytes(std::string(40'000'000, 'x'))));
+    EXPECT_FALSE((*one.client)->send_binary(as_bytes(message)));
     expect_end(one, Errc::pong_timeout);
 }
 

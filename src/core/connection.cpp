@@ -25,6 +25,10 @@ constexpr std::size_t tls_memory = (64u << 10u) + 2 * (72u << 10u);
 constexpr std::size_t flood_factor = 4;
 /// The beginning of a message leaves a buffer that others may want meanwhile, if it is so small a part of it.
 constexpr std::size_t small_part = 16;
+/// Where the last read went to its place in a large message, the next one gets that part of the buffer.
+constexpr std::size_t small_read = 4;
+/// A read to its place in a large message gets so many times the buffer at most, so that others have their turn.
+constexpr std::size_t large_read = 16;
 
 bool is_socks(const ProxyUrl& proxy) {
     return proxy.kind == ProxyUrl::Kind::socks5 || proxy.kind == ProxyUrl::Kind::socks5h;
@@ -216,8 +220,8 @@ std::span<std::byte> Connection::rx_space() {
     if (stage_ == Stage::session && layers_.empty() && rx_.empty()) {
         const std::span<std::byte> space = session_->payload_space(config_.receive_buffer);
         if (!space.empty()) {
-            rx_lent_ = true;
-            return space.first(std::min(space.size(), flood_factor * config_.receive_buffer));
+            rx_lent_ = after_large_ = true;
+            return space.first(std::min(space.size(), large_read * config_.receive_buffer));
         }
     }
     if (!hold_memory()) {
@@ -230,7 +234,10 @@ std::span<std::byte> Connection::rx_space() {
     }
     rx_lent_ = true;
     if (rx_.writable().size() < rx_.capacity() / 2) rx_.compact();
-    if (layers_.empty()) return rx_.writable();
+    if (layers_.empty()) {
+        const std::size_t most = after_large_ ? config_.receive_buffer / small_read : rx_.writable().size();
+        return rx_.writable().first(std::min(rx_.writable().size(), most));
+    }
     // Layers use up all of their input; what comes out of the last has to find room.
     const std::size_t reserve = layers_.size() * tls::Engine::max_record;
     assert(rx_.writable().size() > reserve || stage_ == Stage::handshake);
@@ -292,6 +299,7 @@ void Connection::rx_commit(std::size_t n, TimePoint now) {
     if (stage_ == Stage::session && session_->payload_lent()) return commit_payload(n, now);
     if (n == 0) return release_memory();
     const std::size_t before = rx_.size();
+    after_large_ = false;
     (layers_.empty() ? rx_ : layers_.front()->in()).commit(n);
     flooded_ = rx_.writable().empty() || (flooded_ && n > config_.receive_buffer);
     const TlsLayer::Status status = decrypt();

@@ -163,7 +163,10 @@ private:
     bool drained_ = true;
     bool rx_lent_ = false;  ///< `rx_space` was asked for and not answered.
     bool flooded_ = false;  ///< Reads fill what they are given.
-    Rare<Error> end_;       ///< The stream has ended, but what came before has not been taken yet.
+    /// The last read went to its place in a large message. What follows may be another one, whose beginning would have
+    /// to be moved there.
+    bool after_large_ = false;
+    Rare<Error> end_;  ///< The stream has ended, but what came before has not been taken yet.
 
     struct Record {
         std::size_t end = 0;        ///< In `Lent::bytes`.

@@ -491,6 +491,24 @@ TEST_P(ConnectionTest, WhatIsLeftOfALargeMessageIsReadToItsPlace) {
     bench.receive(message.substr(4));
     EXPECT_EQ(bench.messages, payload + "!");
     EXPECT_EQ(pool.lent, 0u);
+    EXPECT_EQ(bench.connection->rx_space().size(), 4096u) << "what came last was a small one";
+}
+
+TEST_P(ConnectionTest, BehindALargeMessageLittleIsRead) {
+    if (GetParam().tls || GetParam().proxy_tls) return;
+    CountingPool pool;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    const std::string message = wire::frame(wire::binary, std::string(100'000, 'x'));
+    bench.receive(message);
+    EXPECT_EQ(bench.connection->rx_space().size(), 1024u) << "of the next large one the rest would have to be moved";
+    bench.connection->rx_commit(0, start);
+    bench.receive(message.substr(0, 1024));
+    EXPECT_EQ(bench.connection->rx_space().size(), 16 * 4096u) << "others have their turn";
+    bench.connection->rx_commit(0, start);
+    bench.receive(message.substr(1024) + wire::frame(wire::text, "small"));
+    EXPECT_EQ(bench.connection->rx_space().size(), 4096u);
 }
 
 TEST_P(ConnectionTest, WithACeilingItKeepsItsMemory) {

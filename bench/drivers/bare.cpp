@@ -1,12 +1,14 @@
 // Bare sockets: the measure for all others.
 //
-//     bare    moves the bytes and nothing else: reads of 64 KiB that nobody looks at, writes of 64 KiB that were
-//     prepared floor   the least that a client has to do: cuts frames in place, checks UTF-8, masks with fresh keys,
-//     all of it
-//             gathered in blocks of 64 KiB
-//     edge    as bare with many connections, but asks epoll for edges, as tern does, and even if there is only one;
-//             connects so too
-//     uring   as edge, but io_uring does all of it (where liburing is installed)
+// bare: moves the bytes and nothing else: reads of 64 KiB that nobody looks at, writes of 64 KiB that were prepared.
+//
+// floor: the least that a client has to do: cuts frames in place, checks UTF-8, masks with fresh keys, all of it
+// gathered in blocks of 64 KiB.
+//
+// edge: as bare with many connections, but asks epoll for edges, as tern does, and even if there is only one; connects
+// so too.
+//
+// uring: as edge, but io_uring does all of it (where liburing is installed).
 //
 // TLS is OpenSSL as its documentation advises for throughput: it reads ahead, and writes whole records.
 #include <array>

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares tern with its peers and with bare sockets.
 
-    bench/run.py BUILD-FOLDER [--full] [--rows TEXT] [--drivers TEXT] [--rounds N] [--json FILE] [--svg FILE]
-        [--growth-svg FILE]
+    bench/run.py BUILD-FOLDER [--full] [--rows TEXT] [--drivers TEXT] [--rounds N] [--beside BUILD-FOLDER]
+        [--json FILE] [--svg FILE] [--growth-svg FILE]
     bench/run.py --from FILE [--svg FILE] [--growth-svg FILE]     prints what was measured earlier
 
 All drivers take turns in each round, in another order each time, so that what the machine does meanwhile hits all of
@@ -24,7 +24,7 @@ import threading
 import time
 
 import pictures
-from report import BARE, MEANS, PEERS, TERN, print_row, print_tables
+from report import BARE, BESIDE, MEANS, PEERS, TERN, print_row, print_tables
 
 # Binaries that are not named like their drivers.
 PROGRAMS = {each: ["bench_bare", "--form", each] for each in BARE + MEANS}
@@ -113,13 +113,16 @@ def pinned(core):
 
 
 class Bench:
-    def __init__(self, folder, seconds):
-        self.folder, self.seconds = folder, seconds
+    def __init__(self, folder, beside, seconds):
+        self.folder, self.beside, self.seconds = folder, beside, seconds
         self.server = Server(folder, 0)
         self.counts = {}
         self.missing = set()
 
     def command(self, driver):
+        folder = self.folder
+        if driver.endswith(BESIDE):
+            folder, driver = self.beside, driver.removesuffix(BESIDE)
         words = driver.split()
         if driver in PROGRAMS:
             program, *form = PROGRAMS[driver]
@@ -127,7 +130,7 @@ class Bench:
             program, *form = [f"bench_{words[0]}", "--form", "bare" if words[0] == "bare" else words[1], "--spin"]
         else:
             program, form = f"bench_{words[0]}", ["--form", words[1]] if len(words) > 1 else []
-        return os.path.join(self.folder, program), form
+        return os.path.join(folder, program), form
 
     def run(self, driver, row, count, warm):
         program, form = self.command(driver)
@@ -177,7 +180,7 @@ class Bench:
 
 
 def measure(arguments):
-    bench = Bench(arguments.folder, 0.8 if arguments.full else 0.25)
+    bench = Bench(arguments.folder, arguments.beside, 0.8 if arguments.full else 0.25)
     rounds = arguments.rounds or (9 if arguments.full else 3)
     wanted = arguments.rows.split(",") if arguments.rows else [""]
     chosen = [each for each in rows() if any(part in each.name.replace(",", "") for part in wanted)]
@@ -195,6 +198,9 @@ def measure(arguments):
         drivers = list(row.drivers or BARE + TERN + PEERS)
         if arguments.drivers:
             drivers = [each for each in drivers if each == "bare" or any(part in each for part in arguments.drivers.split(","))]
+        if arguments.beside:
+            drivers += [each + BESIDE for each in drivers if each.startswith("tern")]
+        listed = list(drivers)
         values = {driver: [] for driver in drivers}
         ratios = {driver: [] for driver in drivers}
         loads = {driver: [] for driver in drivers}
@@ -211,7 +217,7 @@ def measure(arguments):
                 if answer.get("server_load") is not None:
                     loads[driver].append(answer["server_load"])
         found = {}
-        for driver in row.drivers or BARE + TERN + PEERS:
+        for driver in listed:
             if not values.get(driver):
                 continue
             found[driver] = {
@@ -257,6 +263,7 @@ def main():
     parser.add_argument("--rows", help="only rows whose name contains one of these, separated by commas (and without those of numbers)")
     parser.add_argument("--drivers", help="only bare and drivers whose name contains one of these")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--beside", help="tern's drivers of this build too, to compare two of them")
     parser.add_argument("--json", help="where to write the numbers")
     parser.add_argument("--svg", help="where to write the picture of the ratios")
     parser.add_argument("--growth-svg", help="where to write the picture of how the cost grows")

@@ -56,6 +56,9 @@ public:
     /// The peer has ended, and what was before the end had arrived when `on_readable` was called: a read that has not
     /// filled all of its room has got the last of it. On the loop's thread.
     [[nodiscard]] virtual bool ended() const noexcept = 0;
+    /// Reads what there is, without waiting; 0 without an error: the peer has ended. `space` is not empty. On the
+    /// loop's thread.
+    [[nodiscard]] virtual std::size_t read(std::span<std::byte> space, std::error_code& error) = 0;
 };
 
 /// For what wakes a loop, which must not get lost: it is little, and when there is no memory for it, it is asked for

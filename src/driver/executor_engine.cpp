@@ -7,6 +7,8 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 
+#include "socket.hpp"
+
 namespace tern::driver {
 namespace {
 
@@ -33,6 +35,9 @@ public:
         wait(stream_descriptor::wait_write, [](Watcher& watcher, StreamId id) { watcher.on_writable(id, false); });
     }
     [[nodiscard]] bool ended() const noexcept override { return false; }
+    [[nodiscard]] std::size_t read(std::span<std::byte> space, std::error_code& error) override {
+        return read_some(descriptor_.native_handle(), space, error);
+    }
 
 private:
     template <class Tell>

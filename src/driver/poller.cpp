@@ -4,10 +4,13 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <span>
 #include <utility>
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+
+#include "socket.hpp"
 
 namespace tern::driver {
 namespace {
@@ -32,8 +35,11 @@ int timeout_until(TimePoint deadline) {
 /// What a stream has of its slot.
 class Poller::Registration final : public Watch {
 public:
-    Registration(Poller& poller, std::shared_ptr<Watcher> watcher, StreamId id)
-        : poller_(poller), place_(poller.place_for(std::move(watcher), id)), slot_(poller.slots_[place_]) {}
+    Registration(Poller& poller, std::shared_ptr<Watcher> watcher, StreamId id, int descriptor)
+        : poller_(poller),
+          descriptor_(descriptor),
+          place_(poller.place_for(std::move(watcher), id)),
+          slot_(poller.slots_[place_]) {}
     ~Registration() override { poller_.forget(place_); }
 
     void wait_readable(bool exhausted) override { poller_.wait_readable(place_, exhausted); }
@@ -41,10 +47,14 @@ public:
     /// places.
     void wait_writable() override { slot_.wants_write.store(true); }
     [[nodiscard]] bool ended() const noexcept override { return slot_.ended_well; }
+    [[nodiscard]] std::size_t read(std::span<std::byte> space, std::error_code& error) override {
+        return slot_.reception != nullptr ? slot_.reception->read(space, error) : read_some(descriptor_, space, error);
+    }
     [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
 
 private:
     Poller& poller_;
+    const int descriptor_;
     const std::uint32_t place_;
     Slot& slot_;
 };
@@ -75,6 +85,7 @@ void Poller::post(Task task) {
 }
 
 void Poller::end() {
+    ring_.reset();
     std::vector<Task> dropped;  // what they keep may want to post
     const std::lock_guard lock(mutex_);
     ended_ = true;
@@ -96,11 +107,12 @@ bool Poller::run_tasks() {
 // --- sockets -------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<Watch> Poller::watch(std::shared_ptr<Watcher> watcher, StreamId id, int descriptor) {
-    auto registration = std::make_unique<Registration>(*this, std::move(watcher), id);
+    auto registration = std::make_unique<Registration>(*this, std::move(watcher), id, descriptor);
     const std::uint32_t place = registration->place();
+    if (has_ring()) slots_[place].reception = std::make_unique<Reception>(*ring_, key_of(place), descriptor);
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-    event.data.u64 = std::uint64_t{slots_[place].generation} << 32u | place;
+    event.events = has_ring() ? EPOLLOUT | EPOLLET : EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+    event.data.u64 = key_of(place);
     if (epoll_ctl(epoll_.number(), EPOLL_CTL_ADD, descriptor, &event) != 0) return nullptr;
     return registration;
 }
@@ -125,6 +137,11 @@ std::uint32_t Poller::place_for(std::shared_ptr<Watcher> watcher, StreamId id) {
 /// The system forgets a socket when it is closed.
 void Poller::forget(std::uint32_t place) noexcept {
     Slot& slot = slots_[place];
+    if (slot.reception != nullptr) {
+        // The socket is about to be closed, and is not while the ring has it.
+        while (!slot.reception->end() && ring_->wait(0)) take_received();
+        slot.reception.reset();
+    }
     ++slot.generation;
     slot.watcher.reset();
     slot.wants_read = false;
@@ -135,21 +152,27 @@ void Poller::forget(std::uint32_t place) noexcept {
 void Poller::wait_readable(std::uint32_t place, bool exhausted) {
     Slot& slot = slots_[place];
     slot.wants_read = true;
-    if (!exhausted || slot.readable || slot.ended) make_ready(place);
+    const bool waits =
+        slot.reception != nullptr ? slot.reception->wait(exhausted) : exhausted && !slot.readable && !slot.ended;
+    if (!waits) make_ready(place);
 }
 
-void Poller::make_ready(std::uint32_t place) {
-    if (!std::exchange(slots_[place].ready, true)) ready_.push_back(place);
+void Poller::make_ready(std::uint32_t place) noexcept {
+    Slot& slot = slots_[place];
+    if (std::exchange(slot.ready, true)) return;
+    slot.next = nobody;
+    (first_ready_ == nobody ? first_ready_ : slots_[last_ready_].next) = place;
+    last_ready_ = place;
 }
 
 void Poller::run_ready() {
-    if (ready_.empty()) return;
-    turn_.swap(ready_);
-    for (const std::uint32_t place : turn_) {
-        slots_[place].ready = false;
-        if (slots_[place].wants_read) read(slots_[place]);
+    std::uint32_t place = std::exchange(first_ready_, nobody);
+    while (place != nobody) {
+        Slot& slot = slots_[place];
+        place = slot.next;
+        slot.ready = false;
+        if (slot.wants_read) read(slot);
     }
-    turn_.clear();
 }
 
 void Poller::read_all() {
@@ -165,12 +188,38 @@ void Poller::read(Slot& slot) {
 }
 
 void Poller::wait(TimePoint deadline) {
-    if (!ready_.empty()) return take(0);
+    if (first_ready_ != nobody || epoll_told_) return take(0);
     asleep_.store(true);
     take(has_tasks_.load() ? 0 : timeout_until(deadline));
 }
 
 void Poller::take(int timeout) {
+    if (!has_ring()) return static_cast<void>(take_events(timeout));
+    ring_->wait(timeout);
+    asleep_.store(false, std::memory_order_relaxed);
+    take_received();
+    // It tells of an edge of epoll once, so nothing may be left there.
+    while (std::exchange(epoll_told_, false)) epoll_told_ = take_events(0) == batch;
+    run_ready();
+}
+
+/// What the ring has come to, and who can be read therefore.
+void Poller::take_received() noexcept {
+    std::array<Ring::Received, batch> received;
+    std::size_t count = 0;
+    do {
+        count = ring_->take(received, epoll_told_);
+        for (const Ring::Received& each : std::span(received).first(count)) {
+            const auto place = static_cast<std::uint32_t>(each.key);
+            Slot& slot = slots_[place];
+            if (slot.reception == nullptr || slot.reception->key() != each.key) continue;
+            slot.reception->note(each, slot.wants_read);
+            if (slot.wants_read) make_ready(place);
+        }
+    } while (count == batch);
+}
+
+std::size_t Poller::take_events(int timeout) {
     std::array<epoll_event, batch> events;  // NOLINT(cppcoreguidelines-pro-type-member-init): the system writes them
     const int count = epoll_wait(epoll_.number(), events.data(), static_cast<int>(events.size()), timeout);
     asleep_.store(false, std::memory_order_relaxed);
@@ -178,6 +227,7 @@ void Poller::take(int timeout) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
         if (event.data.u64 != bell_key) on_event(event.data.u64, event.events);
     }
+    return count < 0 ? 0 : static_cast<std::size_t>(count);
 }
 
 void Poller::on_event(std::uint64_t key, std::uint32_t events) {
@@ -187,12 +237,12 @@ void Poller::on_event(std::uint64_t key, std::uint32_t events) {
     if (!is_this()) return;
     constexpr std::uint32_t broken = EPOLLHUP | EPOLLERR;
     constexpr std::uint32_t end = EPOLLRDHUP | broken;
-    if ((events & end) != 0) {
+    if ((events & end) != 0 && !has_ring()) {
         slot.ended = true;
         // A read stops short in front of urgent data, though nobody sends any.
         slot.ended_well = (events & (broken | EPOLLPRI)) == 0;
     }
-    if ((events & (EPOLLIN | end)) != 0) slot.readable = true;
+    if ((events & (EPOLLIN | end)) != 0 && !has_ring()) slot.readable = true;
     if ((events & (EPOLLOUT | end)) != 0 && slot.wants_write.load(std::memory_order_relaxed) &&
         slot.wants_write.exchange(false)) {
         const std::shared_ptr<Watcher> watcher = slot.watcher;

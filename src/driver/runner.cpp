@@ -818,7 +818,7 @@ Runner::Got Runner::read(StreamId id, Lock& lock) {
     // Without the lock, so that nobody who sends has to wait. Streams are closed by this thread alone.
     lock.unlock();
     std::error_code error;
-    const std::size_t size = read_some(stream->socket, space, error);
+    const std::size_t size = stream->watch->read(space, error);
     lock = whole();
     const TimePoint now = clock_now();
     core_.rx_commit(id, size, now);

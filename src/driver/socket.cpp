@@ -157,8 +157,8 @@ std::error_code connect_result(const Descriptor& socket) {
     return {error, std::system_category()};
 }
 
-std::size_t read_some(const Descriptor& socket, std::span<std::byte> space, std::error_code& error) {
-    const ssize_t size = recv(socket.number(), space.data(), space.size(), 0);
+std::size_t read_some(int socket, std::span<std::byte> space, std::error_code& error) {
+    const ssize_t size = recv(socket, space.data(), space.size(), 0);
     error = size < 0 ? system_error() : std::error_code();
     return size < 0 ? 0 : static_cast<std::size_t>(size);
 }

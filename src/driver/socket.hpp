@@ -34,7 +34,7 @@ struct SocketEndpoint {
 [[nodiscard]] std::error_code connect_result(const Descriptor& socket);
 
 /// 0 without an error: the peer has ended.
-[[nodiscard]] std::size_t read_some(const Descriptor& socket, std::span<std::byte> space, std::error_code& error);
+[[nodiscard]] std::size_t read_some(int socket, std::span<std::byte> space, std::error_code& error);
 /// At most 16 pieces.
 [[nodiscard]] std::size_t write_some(const Descriptor& socket, std::span<const Bytes> pieces, std::error_code& error);
 

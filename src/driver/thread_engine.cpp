@@ -52,6 +52,7 @@ std::error_code ThreadEngine::run() {
 
 void ThreadEngine::loop() {
     id_ = std::this_thread::get_id();
+    if (!spin_) poller_.open_ring();  // who does not wait has nothing to gain
     do turn();
     while (!is_over());
     poller_.end();

@@ -1,20 +1,16 @@
 #include "poller.hpp"
 
-#include <algorithm>
-#include <array>
 #include <chrono>
-#include <fcntl.h>
 #include <memory>
 #include <string>
 #include <thread>
 #include <unistd.h>
-#include <utility>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
+
+#include "poller_parts.hpp"
 
 namespace tern::driver {
 namespace {
@@ -22,65 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 
 TimePoint soon() { return std::chrono::steady_clock::now() + 5s; }
-
-/// Notes what it is told; "r1" is readable, "w1" writable, "x1" the same with something wrong.
-struct Notes final : Watcher {
-    void on_readable(StreamId id) override { told.push_back("r" + std::to_string(id)); }
-    void on_writable(StreamId id, bool sound) override { told.push_back((sound ? "w" : "x") + std::to_string(id)); }
-    std::vector<std::string> told;
-};
-
-/// Both ends of a connection; ours does not block.
-struct Pair {
-    Pair() {
-        std::array<int, 2> ends{};
-        EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-        ours = Descriptor(ends[0]);
-        theirs = Descriptor(ends[1]);
-    }
-    void send(std::string_view text) const {
-        EXPECT_EQ(::write(theirs.number(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-    }
-    [[nodiscard]] std::string receive(std::size_t most = 100) const {
-        std::string text(most, '\0');
-        const ssize_t size = ::read(ours.number(), text.data(), text.size());
-        text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-        return text;
-    }
-    /// Until the kernel takes no more.
-    void fill() const {
-        const std::string block(4096, 'x');
-        while (::write(ours.number(), block.data(), block.size()) > 0) {
-        }
-    }
-    Descriptor ours;
-    Descriptor theirs;
-};
-
-sockaddr_in loopback(in_port_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = port;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
-/// The same by TCP.
-struct TcpPair : Pair {
-    TcpPair() {
-        const Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in address = loopback(0);
-        socklen_t size = sizeof(address);
-        auto* const generic = reinterpret_cast<sockaddr*>(&address);
-        EXPECT_EQ(bind(listener.number(), generic, size), 0);
-        EXPECT_EQ(listen(listener.number(), 1), 0);
-        EXPECT_EQ(getsockname(listener.number(), generic, &size), 0);
-        ours = Descriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        EXPECT_EQ(connect(ours.number(), generic, size), 0);
-        theirs = Descriptor(accept(listener.number(), nullptr, nullptr));
-        EXPECT_EQ(fcntl(ours.number(), F_SETFL, O_NONBLOCK), 0);
-    }
-};
 
 class PollerTest : public testing::Test {
 protected:
@@ -276,6 +213,17 @@ TEST_F(PollerTest, ReadAllAsksNobody) {
     EXPECT_EQ(notes->told, Told{"r1"});
     poller.read_all();
     EXPECT_EQ(notes->told, Told{"r1"}) << "only those that wait";
+}
+
+TEST_F(PollerTest, ThereIsNoWaitInFrontOfWhatCanBeRead) {
+    const Pair pair;
+    const auto one = watch(1, pair);
+    EXPECT_EQ(turn(), Told{});
+    one->wait_readable(false);
+    const TimePoint limit = soon();
+    poller.wait(limit);
+    EXPECT_LT(std::chrono::steady_clock::now(), limit);
+    EXPECT_EQ(turn(), Told{"r1"});
 }
 
 TEST_F(PollerTest, ATaskOfAnotherThreadEndsTheWait) {

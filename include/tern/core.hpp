@@ -187,6 +187,9 @@ public:
     [[nodiscard]] virtual std::byte* take(std::size_t size) noexcept = 0;
     /// What `take` gave, with the same size.
     virtual void give(std::byte* memory, std::size_t size) noexcept = 0;
+    /// May a connection keep what it receives into until `ClientCore::trim`, instead of giving it back as soon as it is
+    /// empty? Where there are few that saves time, and costs little memory.
+    [[nodiscard]] virtual bool may_keep() const noexcept { return false; }
 };
 
 /// The state machine of a client. Not thread-safe, see the groups at the top of this header. Does not call back.

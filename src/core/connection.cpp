@@ -281,9 +281,11 @@ void Connection::move_rx(Block memory, std::size_t reserve) noexcept {
 }
 
 /// An idle connection keeps no memory of a pool for what may arrive one day; unless the rest of the client could take
-/// it away (`limits.max_memory`). A small beginning of a message waits for the rest in memory of its own size.
-void Connection::release_memory() noexcept {
+/// it away (`limits.max_memory`), or for a while where there are few. A small beginning of a message waits for the rest
+/// in memory of its own size.
+void Connection::release_memory(bool quiet) noexcept {
     if (!borrows() || rx_lent_ || !drained_ || stage_ == Stage::failed) return;
+    if (!quiet && stage_ == Stage::session && budget_->pool()->may_keep() && !flooded_) return;
     for (const auto& layer : layers_) layer->release_memory();
     if (rx_.empty()) {
         rx_memory_.release();
@@ -486,6 +488,7 @@ void Connection::settle(TimePoint now) {
 
 void Connection::trim() noexcept {
     if (stage_ != Stage::session) return;
+    release_memory(true);
     session_->trim();
     const auto give_back = [](std::string& text) {
         if (text.empty()) std::string().swap(text);

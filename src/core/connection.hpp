@@ -126,7 +126,7 @@ private:
     [[nodiscard]] std::size_t layers_wanted() const noexcept;
     [[nodiscard]] bool hold_memory();
     [[nodiscard]] bool hold_receive_buffer();
-    void release_memory() noexcept;
+    void release_memory(bool quiet = false) noexcept;
     void commit_payload(std::size_t n, TimePoint now);
     void move_rx(Block memory, std::size_t reserve) noexcept;
     /// Memory is only lent to those who need it now.

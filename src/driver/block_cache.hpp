@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 
@@ -19,6 +20,8 @@ public:
 
     std::byte* take(std::size_t size) noexcept override;
     void give(std::byte* memory, std::size_t size) noexcept override;
+    [[nodiscard]] bool may_keep() const noexcept override { return may_keep_.load(std::memory_order_relaxed); }
+    void let_keep(bool wanted) noexcept { may_keep_.store(wanted, std::memory_order_relaxed); }
 
 private:
     struct Entry {
@@ -26,6 +29,7 @@ private:
         std::size_t size = 0;
     };
 
+    std::atomic<bool> may_keep_ = false;
     std::mutex mutex_;
     void drop_last() noexcept;
 

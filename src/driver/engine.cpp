@@ -12,6 +12,8 @@ namespace {
 
 /// A client that has done nothing for that long, and at most for twice as long, is quiet.
 constexpr std::chrono::seconds sweep_interval{1};
+/// So many clients keep what they receive into until they are quiet.
+constexpr std::size_t most_keeping = 8;
 
 }  // namespace
 
@@ -33,8 +35,14 @@ Error Engine::enter(Runner& runner, bool again) {
     }
     runner.place_ = lives_.size();
     lives_.push_back(&runner);
-    life_count_ = lives_.size();
+    count_lives();
     return {};
+}
+
+/// Under the lock.
+void Engine::count_lives() noexcept {
+    life_count_ = lives_.size();
+    buffers_.let_keep(lives_.size() <= most_keeping);
 }
 
 void Engine::leave(Runner& runner) noexcept {
@@ -42,7 +50,7 @@ void Engine::leave(Runner& runner) noexcept {
     lives_[runner.place_] = lives_.back();
     lives_[runner.place_]->place_ = runner.place_;
     lives_.pop_back();
-    life_count_ = lives_.size();
+    count_lives();
     if (!lives_.empty()) return;
     std::vector<Runner*>().swap(lives_);
     // The alarm would keep the loop from ending.

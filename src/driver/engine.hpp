@@ -154,6 +154,7 @@ private:
         std::shared_ptr<Runner> runner;
     };
 
+    void count_lives() noexcept;
     void update_alarm();
     void sift(std::size_t place) noexcept;
     void place(std::size_t at, Deadline deadline) noexcept;

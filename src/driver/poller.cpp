@@ -23,10 +23,10 @@ constexpr std::uint64_t bell_key = ~std::uint64_t{0};
 std::error_code system_error() { return {errno, std::system_category()}; }
 
 /// In milliseconds for epoll_wait, rounded up, because a timer must not ring too early.
-int timeout_until(TimePoint deadline) {
+int timeout_until(TimePoint deadline, TimePoint now) {
     if (deadline == TimePoint::max()) return -1;
     constexpr std::chrono::milliseconds longest(std::chrono::hours(24));
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
     return static_cast<int>(std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(0), longest).count());
 }
 
@@ -187,10 +187,10 @@ void Poller::read(Slot& slot) {
     watcher->on_readable(slot.id);
 }
 
-void Poller::wait(TimePoint deadline) {
+void Poller::wait(TimePoint now, TimePoint deadline) {
     if (first_ready_ != nobody || epoll_told_) return take(0);
     asleep_.store(true);
-    take(has_tasks_.load() ? 0 : timeout_until(deadline));
+    take(has_tasks_.load() ? 0 : timeout_until(deadline, now));
 }
 
 void Poller::take(int timeout) {

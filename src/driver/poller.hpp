@@ -56,7 +56,7 @@ public:
     /// Tries to read all that wait, without asking first.
     void read_all();
     /// Waits until `deadline` for something, if there is nothing to do already, and does what it says.
-    void wait(TimePoint deadline);
+    void wait(TimePoint now, TimePoint deadline);
     /// Does what there is to do.
     void poll() { take(0); }
 

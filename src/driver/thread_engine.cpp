@@ -62,12 +62,14 @@ void ThreadEngine::loop() {
 void ThreadEngine::turn() {
     poller_.run_tasks();
     poller_.run_ready();
-    if (alarm_ != TimePoint::max() && alarm_ <= std::chrono::steady_clock::now()) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    const bool rings = alarm_ <= now;
+    if (rings) {
         alarm_ = TimePoint::max();
         on_alarm();
     }
     if (is_over()) return;
-    if (!spin_ || lives() == 0) return poller_.wait(alarm_);
+    if (!spin_ || lives() == 0) return rings ? poller_.poll() : poller_.wait(now, alarm_);
     const bool direct = lives() <= most_direct;
     if (direct) poller_.read_all();
     if (!direct || ++turns_ % direct_turns == 0) poller_.poll();

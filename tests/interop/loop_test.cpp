@@ -1,6 +1,7 @@
 // Many clients on one loop, and their ends in any order.
 #include <tern/loop.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <memory>
@@ -48,6 +49,41 @@ private:
     std::atomic<int> left_;
     std::promise<void> zero_;
 };
+
+/// What the first of so many clients of one loop has for itself when a message of its has been handled, as the second
+/// sees it. The most of some tries, because a client that is quiet gives everything back.
+std::size_t most_kept_behind_a_message(int count) {
+    ScriptedServer server(echo);
+    Loop loop;
+    Countdown opens(count);
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < count; ++i) {
+        Client& client = *clients.emplace_back(std::make_unique<Client>(loop, patient_config(server.url())));
+        client.on_open([&](const Handshake&) { opens.down(); });
+    }
+    std::size_t most = 0;
+    std::promise<void> seen;
+    clients[0]->on_message([&](MessageView) { EXPECT_FALSE(clients[1]->send_text("look")); });
+    clients[1]->on_message([&](MessageView) {
+        most = std::max(most, clients[0]->stats().memory);
+        seen.set_value();
+    });
+    for (auto& client : clients) EXPECT_FALSE(client->start());
+    EXPECT_TRUE(opens.wait());
+    for (int tries = 0; tries < 10; ++tries) {
+        seen = std::promise<void>();
+        std::future<void> future = seen.get_future();
+        EXPECT_FALSE(clients[0]->send_text("go"));
+        EXPECT_TRUE(comes(future));
+    }
+    return most;
+}
+
+TEST(MemoryOfALoop, FewKeepWhatTheyReceiveIntoAndManyDoNot) {
+    const std::size_t buffer = Config().receive_buffer;
+    EXPECT_GE(most_kept_behind_a_message(2), buffer);
+    EXPECT_LT(most_kept_behind_a_message(9), buffer / 4);
+}
 
 class Threads : public testing::TestWithParam<std::size_t> {};
 

@@ -24,6 +24,9 @@ public:
         std::free(memory);
     }
 
+    [[nodiscard]] bool may_keep() const noexcept override { return lets_keep; }
+
+    bool lets_keep = false;
     std::size_t lent = 0;   ///< Bytes.
     std::size_t given = 0;  ///< Blocks that came back.
     int blocks_left = -1;   ///< Negative: without end.

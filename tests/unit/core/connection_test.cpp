@@ -418,6 +418,32 @@ TEST_P(ConnectionTest, AnIdleOneKeepsNoMemoryOfThePool) {
     EXPECT_EQ(pool.lent, 0u);
 }
 
+TEST_P(ConnectionTest, WhereThereAreFewOneKeepsItUntilItIsQuiet) {
+    CountingPool pool;
+    pool.lets_keep = true;
+    MemoryBudget budget(0, &pool);
+    Bench bench(GetParam(), 1'000'000, {}, &budget);
+    bench.open();
+    bench.say(wire::frame(wire::text, "one"));
+    const std::size_t lent = pool.lent;
+    const std::size_t given = pool.given;
+    EXPECT_GT(lent, 0u);
+    const std::string message = bench.wrapped(wire::frame(wire::text, "two"));
+    bench.receive(message.substr(0, 3));
+    bench.receive(message.substr(3));
+    EXPECT_EQ(bench.messages, "onetwo");
+    EXPECT_EQ(pool.lent, lent);
+    EXPECT_EQ(pool.given, given) << "and nothing was asked for in between";
+    bench.connection->trim();
+    EXPECT_EQ(pool.lent, 0u);
+    bench.say(wire::frame(wire::text, "!"));
+    EXPECT_EQ(bench.messages, "onetwo!");
+    EXPECT_GT(pool.lent, 0u);
+    pool.lets_keep = false;
+    bench.say(wire::frame(wire::text, "!"));
+    EXPECT_EQ(pool.lent, 0u) << "others have come";
+}
+
 TEST_P(ConnectionTest, ALargePartOfAMessageStaysWhereItIs) {
     if (GetParam().tls || GetParam().proxy_tls) return;  // there it is the record that waits
     CountingPool pool;

@@ -84,7 +84,7 @@ TEST_F(RingTest, TheCallThatWaitsReceives) {
     const auto one = watch(1, pair);
     one->wait_readable(true);
     std::thread other([&] { pair.send("late"); });
-    while (notes->told.empty()) poller.wait(std::chrono::steady_clock::now() + 5s);
+    while (notes->told.empty()) poller.wait(std::chrono::steady_clock::now(), std::chrono::steady_clock::now() + 5s);
     other.join();
     EXPECT_EQ(pair.receive(), "");
     EXPECT_EQ(read(*one), "late");
@@ -96,7 +96,7 @@ TEST_F(RingTest, AWaitEndsAtItsDeadline) {
     one->wait_readable(true);
     EXPECT_EQ(turn(), Told{});
     const TimePoint deadline = std::chrono::steady_clock::now() + 10ms;
-    poller.wait(deadline);
+    poller.wait(std::chrono::steady_clock::now(), deadline);
     EXPECT_GE(std::chrono::steady_clock::now(), deadline);
     EXPECT_EQ(notes->told, Told{});
 }
@@ -332,7 +332,7 @@ TEST_F(RingTest, NoByteIsLostOrOvertaken) {
             }
             notes->told.clear();
             poller.run_ready();
-            if (notes->told.empty()) poller.wait(limit);
+            if (notes->told.empty()) poller.wait(std::chrono::steady_clock::now(), limit);
             for (const std::string& told : notes->told) read_some(flows[told == "r0" ? 0 : 1]);
             ASSERT_LT(std::chrono::steady_clock::now(), limit);
         }
@@ -504,7 +504,7 @@ TEST_F(RingTest, ThereIsNoWaitInFrontOfWhatCanBeRead) {
     EXPECT_EQ(turn(), Told{});
     one->wait_readable(false);
     const TimePoint limit = std::chrono::steady_clock::now() + 5s;
-    poller.wait(limit);
+    poller.wait(std::chrono::steady_clock::now(), limit);
     EXPECT_LT(std::chrono::steady_clock::now(), limit);
     EXPECT_EQ(notes->told, Told{"r1"});
 }
@@ -515,7 +515,7 @@ TEST_F(RingTest, ATaskOfAnotherThreadEndsTheWait) {
         std::thread other([&] { poller.post([&] { ran = true; }); });
         const TimePoint limit = std::chrono::steady_clock::now() + 5s;
         while (!ran && std::chrono::steady_clock::now() < limit) {
-            poller.wait(limit);
+            poller.wait(std::chrono::steady_clock::now(), limit);
             poller.run_tasks();
         }
         other.join();

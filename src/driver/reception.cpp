@@ -37,7 +37,7 @@ bool Reception::wait(bool exhausted) noexcept {
 void Reception::note(const Ring::Received& received, bool wanted) noexcept {
     receiving_ = received.goes_on;
     if (!receiving_) ending_ = false;
-    error_ = is_told_once(received.error) ? received.error : 0;
+    if (is_told_once(received.error)) error_ = received.error;
     if (received.chunk != nullptr) {
         (first_ == nullptr ? first_ : last_->next) = received.chunk;
         last_ = received.chunk;

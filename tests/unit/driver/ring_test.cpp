@@ -279,6 +279,21 @@ TEST_F(RingTest, EndsWhileItGoesOn) {
     EXPECT_EQ(read(*three), "");
     EXPECT_EQ(error, std::errc::connection_reset);
 
+    // The socket has told of it when it was asked what is behind a large message; the ring does not know.
+    TcpPair fourth;
+    auto four = watch(4, fourth);
+    chat(poller, *four, fourth);
+    four->wait_readable(true);
+    const std::string full(Ring::chunk_size, 'f');
+    fourth.send(full);
+    EXPECT_EQ(turn(), Told{"r4"});
+    reset(fourth);
+    EXPECT_EQ(read(*four), full);
+    EXPECT_EQ(turn(), Told{});
+    EXPECT_EQ(turn(), Told{});
+    EXPECT_EQ(read(*four), "");
+    EXPECT_EQ(error, std::errc::connection_reset);
+
     TcpPair other;
     auto two = watch(2, other);
     chat(poller, *two, other);

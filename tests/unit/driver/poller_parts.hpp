@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
+#include <chrono>
 #include <fcntl.h>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -48,6 +50,12 @@ struct Pair {
         while (::write(ours.number(), block.data(), block.size()) > 0) {
         }
     }
+    /// What `fill` has left to the peer.
+    void drain() const {
+        std::string drained(1u << 20u, '\0');
+        while (::read(theirs.number(), drained.data(), drained.size()) > 0) {
+        }
+    }
     Descriptor ours;
     Descriptor theirs;
 };
@@ -75,6 +83,46 @@ struct TcpPair : Pair {
         theirs = Descriptor(accept(listener.number(), nullptr, nullptr));
         EXPECT_EQ(fcntl(ours.number(), F_SETFL, O_NONBLOCK), 0);
     }
+    /// By the peer.
+    void reset() {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        EXPECT_EQ(setsockopt(theirs.number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+        theirs = Descriptor();
+    }
+};
+
+inline TimePoint soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(5); }
+
+/// A poller, and one who is told.
+class WithPoller : public testing::Test {
+protected:
+    using Told = std::vector<std::string>;
+
+    WithPoller() { EXPECT_FALSE(poller.open()); }
+
+    std::unique_ptr<Watch> watch(StreamId id, const Pair& pair) { return poller.watch(notes, id, pair.ours.number()); }
+    /// What is told in a turn.
+    Told turn() {
+        notes->told.clear();
+        poller.run_ready();
+        poller.poll();
+        return notes->told;
+    }
+    void wait(TimePoint deadline) { poller.wait(std::chrono::steady_clock::now(), deadline); }
+    void end_a_wait_by_a_task() {
+        bool ran = false;
+        std::thread other([&] { poller.post([&] { ran = true; }); });
+        const TimePoint limit = soon();
+        while (!ran && std::chrono::steady_clock::now() < limit) {
+            wait(limit);
+            poller.run_tasks();
+        }
+        other.join();
+        EXPECT_TRUE(ran);
+    }
+
+    Poller poller;
+    std::shared_ptr<Notes> notes = std::make_shared<Notes>();
 };
 
 }  // namespace tern::driver

@@ -3,8 +3,6 @@
 #include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -15,27 +13,7 @@
 namespace tern::driver {
 namespace {
 
-using namespace std::chrono_literals;
-
-TimePoint soon() { return std::chrono::steady_clock::now() + 5s; }
-
-class PollerTest : public testing::Test {
-protected:
-    PollerTest() { EXPECT_FALSE(poller.open()); }
-
-    std::unique_ptr<Watch> watch(StreamId id, const Pair& pair) { return poller.watch(notes, id, pair.ours.number()); }
-    /// What is told in a turn.
-    std::vector<std::string> turn() {
-        notes->told.clear();
-        poller.run_ready();
-        poller.poll();
-        return notes->told;
-    }
-    using Told = std::vector<std::string>;
-
-    Poller poller;
-    std::shared_ptr<Notes> notes = std::make_shared<Notes>();
-};
+class PollerTest : public WithPoller {};
 
 TEST_F(PollerTest, TellsOnceForEachWait) {
     const Pair pair;
@@ -120,9 +98,7 @@ TEST_F(PollerTest, AResetIsNoEnd) {
     const auto one = watch(1, pair);
     one->wait_readable(true);
     pair.send("lost");
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    EXPECT_EQ(setsockopt(pair.theirs.number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
-    pair.theirs = Descriptor();
+    pair.reset();
     EXPECT_EQ(turn(), Told{"r1"});
     EXPECT_FALSE(one->ended());
 }
@@ -152,9 +128,7 @@ TEST_F(PollerTest, RoomIsToldToWhoeverWaitsForIt) {
     pair.fill();
     one->wait_writable();
     EXPECT_EQ(turn(), Told{});
-    std::string drained(1u << 20u, '\0');
-    while (::read(pair.theirs.number(), drained.data(), drained.size()) > 0) {
-    }
+    pair.drain();
     EXPECT_EQ(turn(), Told{"w1"});
 }
 
@@ -221,22 +195,12 @@ TEST_F(PollerTest, ThereIsNoWaitInFrontOfWhatCanBeRead) {
     EXPECT_EQ(turn(), Told{});
     one->wait_readable(false);
     const TimePoint limit = soon();
-    poller.wait(std::chrono::steady_clock::now(), limit);
+    wait(limit);
     EXPECT_LT(std::chrono::steady_clock::now(), limit);
     EXPECT_EQ(turn(), Told{"r1"});
 }
 
-TEST_F(PollerTest, ATaskOfAnotherThreadEndsTheWait) {
-    bool ran = false;
-    std::thread other([&] { poller.post([&] { ran = true; }); });
-    const TimePoint limit = soon();
-    while (!ran && std::chrono::steady_clock::now() < limit) {
-        poller.wait(std::chrono::steady_clock::now(), limit);
-        poller.run_tasks();
-    }
-    other.join();
-    EXPECT_TRUE(ran);
-}
+TEST_F(PollerTest, ATaskOfAnotherThreadEndsTheWait) { end_a_wait_by_a_task(); }
 
 TEST_F(PollerTest, TasksRunInTheirOrderAndThoseTheyPostLater) {
     std::vector<int> order;
@@ -247,7 +211,7 @@ TEST_F(PollerTest, TasksRunInTheirOrderAndThoseTheyPostLater) {
     poller.post([&] { order.push_back(2); });
     EXPECT_TRUE(poller.run_tasks());
     EXPECT_EQ(order, (std::vector{1, 2}));
-    poller.wait(std::chrono::steady_clock::now(), TimePoint::max());  // does not: there is something to do
+    wait(TimePoint::max());  // does not: there is something to do
     EXPECT_TRUE(poller.run_tasks());
     EXPECT_EQ(order, (std::vector{1, 2, 3}));
     EXPECT_FALSE(poller.run_tasks());

@@ -26,21 +26,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class RingTest : public testing::Test {
+class RingTest : public WithPoller {
 protected:
     void SetUp() override {
-        ASSERT_FALSE(poller.open());
         poller.open_ring();
         if (!poller.has_ring()) GTEST_SKIP() << "this build or this system has no io_uring";
     }
 
-    std::unique_ptr<Watch> watch(StreamId id, const Pair& pair) { return poller.watch(notes, id, pair.ours.number()); }
-    std::vector<std::string> turn() {
-        notes->told.clear();
-        poller.run_ready();
-        poller.poll();
-        return notes->told;
-    }
     /// "" and the error, or "end".
     std::string read(Watch& watch, std::size_t most = 10'000) {
         std::string text(most, '\0');
@@ -48,10 +40,51 @@ protected:
         text.resize(size);
         return size == 0 && !error ? "end" : text;
     }
-    using Told = std::vector<std::string>;
+    /// As who talks back and forth, until the ring goes on by itself.
+    void chat(Watch& watch, const Pair& pair) {
+        for (int i = 0; i < 6; ++i) {
+            watch.wait_readable(true);
+            pair.send("chat");
+            poller.poll();
+            EXPECT_EQ(read(watch), "chat");
+        }
+    }
+    /// What is read of a peer that has sent something before it resets the connection, until that is told.
+    std::vector<std::string> read_until_reset(const std::string& before) {
+        TcpPair pair;
+        const auto one = watch(1, pair);
+        one->wait_readable(true);
+        poller.poll();
+        if (!before.empty()) {
+            pair.send(before);
+            poller.poll();
+        }
+        pair.reset();
+        std::vector<std::string> results;
+        for (int i = 0; i < 3 && (results.empty() || results.back() != "reset"); ++i) {
+            static_cast<void>(turn());
+            const std::string text = read(*one);
+            results.push_back(error == std::errc::connection_reset ? "reset" : error ? "error" : text);
+            one->wait_readable(true);
+        }
+        return results;
+    }
+    /// Many who wait for the same socket: more than are submitted at once.
+    struct Crowd {
+        std::vector<Descriptor> doubles;
+        std::vector<std::unique_ptr<Watch>> watches;
+    };
+    Crowd crowd(const Pair& pair) {
+        Crowd made;
+        for (StreamId id = 101; id <= 800; ++id) {
+            made.doubles.emplace_back(fcntl(pair.ours.number(), F_DUPFD_CLOEXEC, 0));
+            made.watches.push_back(poller.watch(notes, id, made.doubles.back().number()));
+            EXPECT_NE(made.watches.back(), nullptr);
+            made.watches.back()->wait_readable(true);
+        }
+        return made;
+    }
 
-    Poller poller;
-    std::shared_ptr<Notes> notes = std::make_shared<Notes>();
     std::error_code error;
 };
 
@@ -84,7 +117,7 @@ TEST_F(RingTest, TheCallThatWaitsReceives) {
     const auto one = watch(1, pair);
     one->wait_readable(true);
     std::thread other([&] { pair.send("late"); });
-    while (notes->told.empty()) poller.wait(std::chrono::steady_clock::now(), std::chrono::steady_clock::now() + 5s);
+    while (notes->told.empty()) wait(soon());
     other.join();
     EXPECT_EQ(pair.receive(), "");
     EXPECT_EQ(read(*one), "late");
@@ -96,7 +129,7 @@ TEST_F(RingTest, AWaitEndsAtItsDeadline) {
     one->wait_readable(true);
     EXPECT_EQ(turn(), Told{});
     const TimePoint deadline = std::chrono::steady_clock::now() + 10ms;
-    poller.wait(std::chrono::steady_clock::now(), deadline);
+    wait(deadline);
     EXPECT_GE(std::chrono::steady_clock::now(), deadline);
     EXPECT_EQ(notes->told, Told{});
 }
@@ -148,39 +181,6 @@ TEST_F(RingTest, TheEndIsToldEachTime) {
     }
 }
 
-/// By the peer.
-void reset(Pair& pair) {
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    EXPECT_EQ(setsockopt(pair.theirs.number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
-    pair.theirs = Descriptor();
-}
-
-/// The socket tells of a reset once. `before` it the peer has sent.
-std::vector<std::string> read_until_reset(const std::string& before) {
-    Poller poller;
-    EXPECT_FALSE(poller.open());
-    poller.open_ring();
-    TcpPair pair;
-    const auto notes = std::make_shared<Notes>();
-    const auto one = poller.watch(notes, 1, pair.ours.number());
-    one->wait_readable(true);
-    poller.poll();
-    if (!before.empty()) pair.send(before);
-    if (!before.empty()) poller.poll();
-    reset(pair);
-    std::vector<std::string> results;
-    for (int i = 0; i < 3 && (results.empty() || results.back() != "reset"); ++i) {
-        poller.run_ready();
-        poller.poll();
-        std::string text(10'000, '\0');
-        std::error_code error;
-        text.resize(one->read(std::as_writable_bytes(std::span(text)), error));
-        results.push_back(error == std::errc::connection_reset ? "reset" : error ? "error" : text);
-        one->wait_readable(true);
-    }
-    return results;
-}
-
 TEST_F(RingTest, AResetIsNotLost) {
     EXPECT_EQ(read_until_reset(""), (std::vector<std::string>{"reset"}));
     EXPECT_EQ(read_until_reset("a"), (std::vector<std::string>{"a", "reset"}));
@@ -189,22 +189,10 @@ TEST_F(RingTest, AResetIsNotLost) {
     EXPECT_EQ(read_until_reset(full), (std::vector<std::string>{full, "reset"}));
 }
 
-/// As who talks back and forth, until the ring goes on by itself.
-void chat(Poller& poller, Watch& watch, const Pair& pair) {
-    for (int i = 0; i < 6; ++i) {
-        watch.wait_readable(true);
-        pair.send("chat");
-        poller.poll();
-        std::array<std::byte, 100> space{};
-        std::error_code error;
-        EXPECT_EQ(watch.read(space, error), 4u);
-    }
-}
-
 TEST_F(RingTest, BehindSmallMessagesItGoesOnUntilNobodyWaits) {
     const Pair pair;
     const auto one = watch(1, pair);
-    chat(poller, *one, pair);
+    chat(*one, pair);
     one->wait_readable(true);
     pair.send("told");
     EXPECT_EQ(turn(), Told{"r1"});
@@ -226,7 +214,7 @@ TEST_F(RingTest, BehindSmallMessagesItGoesOnUntilNobodyWaits) {
 TEST_F(RingTest, LargeMessagesComeFromTheSocket) {
     const Pair pair;
     const auto one = watch(1, pair);
-    chat(poller, *one, pair);
+    chat(*one, pair);
     const std::string large(5000, 'l');
     for (int i = 0; i < 3; ++i) {
         one->wait_readable(true);
@@ -257,7 +245,7 @@ TEST_F(RingTest, LargeMessagesComeFromTheSocket) {
 TEST_F(RingTest, EndsWhileItGoesOn) {
     TcpPair pair;
     auto one = watch(1, pair);
-    chat(poller, *one, pair);
+    chat(*one, pair);
     one->wait_readable(true);
     pair.send("last");
     EXPECT_EQ(shutdown(pair.theirs.number(), SHUT_WR), 0);
@@ -269,11 +257,11 @@ TEST_F(RingTest, EndsWhileItGoesOn) {
 
     TcpPair third;
     auto three = watch(3, third);
-    chat(poller, *three, third);
+    chat(*three, third);
     three->wait_readable(true);
     third.send("before");
     EXPECT_EQ(turn(), Told{"r3"});
-    reset(third);
+    third.reset();
     EXPECT_EQ(turn(), Told{}) << "nobody waits";
     EXPECT_EQ(read(*three), "before");
     EXPECT_EQ(read(*three), "");
@@ -282,12 +270,12 @@ TEST_F(RingTest, EndsWhileItGoesOn) {
     // The socket has told of it when it was asked what is behind a large message; the ring does not know.
     TcpPair fourth;
     auto four = watch(4, fourth);
-    chat(poller, *four, fourth);
+    chat(*four, fourth);
     four->wait_readable(true);
     const std::string full(Ring::chunk_size, 'f');
     fourth.send(full);
     EXPECT_EQ(turn(), Told{"r4"});
-    reset(fourth);
+    fourth.reset();
     EXPECT_EQ(read(*four), full);
     EXPECT_EQ(turn(), Told{});
     EXPECT_EQ(turn(), Told{});
@@ -296,7 +284,7 @@ TEST_F(RingTest, EndsWhileItGoesOn) {
 
     TcpPair other;
     auto two = watch(2, other);
-    chat(poller, *two, other);
+    chat(*two, other);
     two->wait_readable(true);
     EXPECT_EQ(turn(), Told{});
     two.reset();
@@ -339,7 +327,7 @@ TEST_F(RingTest, NoByteIsLostOrOvertaken) {
             if (!flow.waits && below(3) == 0) read_some(flow);
         }
         // Whoever waits is told as long as there is something.
-        const TimePoint limit = std::chrono::steady_clock::now() + 5s;
+        const TimePoint limit = soon();
         const auto is_read = [](const Flow& flow) { return flow.read == flow.sent; };
         while (!std::all_of(flows.begin(), flows.end(), is_read) && !HasFatalFailure()) {
             for (Flow& each : flows) {
@@ -347,12 +335,9 @@ TEST_F(RingTest, NoByteIsLostOrOvertaken) {
             }
             notes->told.clear();
             poller.run_ready();
-            if (notes->told.empty()) poller.wait(std::chrono::steady_clock::now(), limit);
+            if (notes->told.empty()) wait(limit);
             for (const std::string& told : notes->told) read_some(flows[told == "r0" ? 0 : 1]);
             ASSERT_LT(std::chrono::steady_clock::now(), limit);
-        }
-        for (Flow& flow : flows) {
-            flow.watch.reset();
         }
     }
 }
@@ -458,18 +443,12 @@ TEST_F(RingTest, WhoReadsWithoutHavingBeenToldGetsTheBytesInTheirOrder) {
 
 TEST_F(RingTest, MoreReceivesThanAreSubmittedAtOnce) {
     const Pair silent;
-    std::vector<Descriptor> doubles;
-    std::vector<std::unique_ptr<Watch>> watches;
-    for (StreamId id = 1; id <= 700; ++id) {
-        doubles.emplace_back(fcntl(silent.ours.number(), F_DUPFD_CLOEXEC, 0));
-        watches.push_back(poller.watch(notes, id, doubles.back().number()));
-        ASSERT_NE(watches.back(), nullptr);
-        watches.back()->wait_readable(true);
+    {
+        const Crowd waiting = crowd(silent);
+        EXPECT_EQ(turn(), Told{});
+        silent.send("x");
+        EXPECT_EQ(turn().size(), 1u) << "one of them gets it";
     }
-    EXPECT_EQ(turn(), Told{});
-    silent.send("x");
-    EXPECT_EQ(turn().size(), 1u) << "one of them gets it";
-    watches.clear();
     EXPECT_EQ(poller.watched(), 0u);
 }
 
@@ -479,13 +458,7 @@ TEST_F(RingTest, WhatIsReceivedWhileOthersBeginToWaitComesFirst) {
     pair.send("first");
     const auto one = watch(1, pair);
     one->wait_readable(true);
-    std::vector<Descriptor> doubles;
-    std::vector<std::unique_ptr<Watch>> watches;
-    for (StreamId id = 2; id <= 700; ++id) {  // the first of them have to be submitted
-        doubles.emplace_back(fcntl(silent.ours.number(), F_DUPFD_CLOEXEC, 0));
-        watches.push_back(poller.watch(notes, id, doubles.back().number()));
-        watches.back()->wait_readable(true);
-    }
+    const Crowd others = crowd(silent);  // the first of all have to be submitted
     pair.send("second");
     EXPECT_EQ(read(*one, 5), "first");
     EXPECT_EQ(read(*one, 6), "second");
@@ -505,11 +478,7 @@ TEST_F(RingTest, RoomAndManyEventsOfEpoll) {
         watches[i]->wait_writable();
     }
     EXPECT_EQ(turn(), Told{});
-    std::string drained(1u << 20u, '\0');
-    for (const auto& each : pairs) {
-        while (::read(each->theirs.number(), drained.data(), drained.size()) > 0) {
-        }
-    }
+    for (const auto& each : pairs) each->drain();
     EXPECT_EQ(turn().size(), count);
 }
 
@@ -518,24 +487,14 @@ TEST_F(RingTest, ThereIsNoWaitInFrontOfWhatCanBeRead) {
     const auto one = watch(1, pair);
     EXPECT_EQ(turn(), Told{});
     one->wait_readable(false);
-    const TimePoint limit = std::chrono::steady_clock::now() + 5s;
-    poller.wait(std::chrono::steady_clock::now(), limit);
+    const TimePoint limit = soon();
+    wait(limit);
     EXPECT_LT(std::chrono::steady_clock::now(), limit);
     EXPECT_EQ(notes->told, Told{"r1"});
 }
 
 TEST_F(RingTest, ATaskOfAnotherThreadEndsTheWait) {
-    for (int i = 0; i < 3; ++i) {
-        bool ran = false;
-        std::thread other([&] { poller.post([&] { ran = true; }); });
-        const TimePoint limit = std::chrono::steady_clock::now() + 5s;
-        while (!ran && std::chrono::steady_clock::now() < limit) {
-            poller.wait(std::chrono::steady_clock::now(), limit);
-            poller.run_tasks();
-        }
-        other.join();
-        EXPECT_TRUE(ran);
-    }
+    for (int i = 0; i < 3; ++i) end_a_wait_by_a_task();
 }
 
 }  // namespace

@@ -237,12 +237,14 @@ void Poller::on_event(std::uint64_t key, std::uint32_t events) {
     if (!is_this()) return;
     constexpr std::uint32_t broken = EPOLLHUP | EPOLLERR;
     constexpr std::uint32_t end = EPOLLRDHUP | broken;
-    if ((events & end) != 0 && !has_ring()) {
-        slot.ended = true;
-        // A read stops short in front of urgent data, though nobody sends any.
-        slot.ended_well = (events & (broken | EPOLLPRI)) == 0;
+    if (!has_ring()) {
+        if ((events & end) != 0) {
+            slot.ended = true;
+            // A read stops short in front of urgent data, though nobody sends any.
+            slot.ended_well = (events & (broken | EPOLLPRI)) == 0;
+        }
+        if ((events & (EPOLLIN | end)) != 0) slot.readable = true;
     }
-    if ((events & (EPOLLIN | end)) != 0 && !has_ring()) slot.readable = true;
     if ((events & (EPOLLOUT | end)) != 0 && slot.wants_write.load(std::memory_order_relaxed) &&
         slot.wants_write.exchange(false)) {
         const std::shared_ptr<Watcher> watcher = slot.watcher;

@@ -55,7 +55,8 @@ public:
     void run_ready();
     /// Tries to read all that wait, without asking first.
     void read_all();
-    /// Waits until `deadline` for something, if there is nothing to do already, and does what it says.
+    /// Waits until `deadline` for something, if there is nothing to do already, and does what it says. `now`: the
+    /// time, for whoever has just looked at the clock; not needed without a deadline.
     void wait(TimePoint now, TimePoint deadline);
     /// Does what there is to do.
     void poll() { take(0); }

@@ -62,7 +62,7 @@ void ThreadEngine::loop() {
 void ThreadEngine::turn() {
     poller_.run_tasks();
     poller_.run_ready();
-    const TimePoint now = std::chrono::steady_clock::now();
+    const TimePoint now = alarm_ != TimePoint::max() ? std::chrono::steady_clock::now() : TimePoint();
     const bool rings = alarm_ <= now;
     if (rings) {
         alarm_ = TimePoint::max();

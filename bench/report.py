@@ -6,7 +6,6 @@ TERN = ["tern client", "tern loop", "tern thread", "tern async", "tern poll", "e
 OUTSIDE = ["tern thread", "tern more", "tern threads"]
 # What the name of a driver ends with that is of another build.
 BESIDE = " beside"
-BUILDS = ["tern client", "tern client" + BESIDE, "tern loop", "tern loop" + BESIDE]
 PEERS = ["beast sync", "beast async", "beast tuned", "websocketpp", "libwebsockets", "poco", "qt"]
 # They do not look whether text is UTF-8, so what they take for it does not compare.
 UNCHECKED = ["libwebsockets", "poco"]
@@ -73,8 +72,10 @@ def print_tables(data):
         print(f"| {row['row']} | {amount(found['bare']['value'], unit)} | {floor} | {best} | "
               f"{amount(found[tern]['value'], unit)} | {ratio(found[tern])} | {bound} | {verdict} |")
     tables = [("tern's forms", TERN), ("peers", PEERS), ("bare sockets by other means", MEANS)]
-    if any(each.endswith(BESIDE) for row in data["rows"] for each in row["drivers"]):
-        tables.append(("two builds of tern", BUILDS))
+    twins = dict.fromkeys(each for row in data["rows"] for each in row["drivers"] if each.endswith(BESIDE))
+    builds = [each for twin in twins for each in (twin.removesuffix(BESIDE), twin)]
+    if builds:
+        tables.append(("two builds of tern", builds))
     for title, drivers in tables:
         print(f"\nAs a multiple of bare, {title}:\n")
         print("| work | " + " | ".join(drivers) + " |")
@@ -86,7 +87,7 @@ def print_tables(data):
             cells = [
                 "" if each not in found
                 else amount(found[each]["value"], "KiB") if row["unit"] == "KiB"  # a bare socket has next to nothing
-                else ratio(found[each]) if drivers in (MEANS, BUILDS)
+                else ratio(found[each]) if drivers in (MEANS, builds)
                 else f"{found[each]['ratio']:.3g}"
                 for each in drivers
             ]
